@@ -1,0 +1,59 @@
+"""Have uWSGI replace its workers one by one. Fire-and-forget there, so everything is proven before the touch."""
+
+from __future__ import annotations
+
+from paramedic.act.job import Job, Refused
+from paramedic.act.preflight import LOADS, preflight
+from paramedic.host import clock, files
+from paramedic.model.facts import Preflight
+from paramedic.model.readings import UwsgiReading
+from paramedic.model.record import Report
+
+BOOT_S = 60.0
+
+
+def chain_reload(job: Job) -> Report:
+    """Import the app first, then give the touch file a strictly newer whole second."""
+    checked: Preflight | None = None
+    try:
+        reading = job.uwsgi()
+        path = _touch_file(reading)
+        _prove_no_chain(reading)
+        _prove_no_outage(reading, str(job.act.step.args.get("outage", "")))
+        checked = preflight(reading, job.proc, clock.wall())
+        if checked.result != LOADS:
+            raise Refused(checked.detail)
+        if not job.proc.is_alive(reading.master):
+            raise Refused(f"the master {reading.master.pid} is gone")
+        when = files.touch_newer(path, clock.wall())
+    except (OSError, Refused) as error:
+        return Report(True, str(error), checked)
+    return Report(False, f"touched {path} (mtime {when})", checked)
+
+
+def _touch_file(reading: UwsgiReading) -> str:
+    conf = reading.conf
+    if conf.chain_reload is None:
+        raise Refused(f"{conf.ini} has no touch-chain-reload; write touch-chain-reload = /path/to/a/file there")
+    if reading.touched_at is None:
+        raise Refused(f"{conf.chain_reload} does not exist; making it would be a reload of its own")
+    return conf.chain_reload
+
+
+def _prove_no_chain(reading: UwsgiReading) -> None:
+    """A touch during a chain is swallowed. A chain runs while a worker is older than the last touch."""
+    booting = [w.id for w in reading.workers if w.status != "cheap" and not w.accepting]
+    if booting:
+        raise Refused(f"worker {', '.join(map(str, booting))} is being started: a chain may be running")
+    touched = int(reading.touched_at or 0)
+    age = clock.wall() - touched
+    longest = len(reading.workers) * (reading.conf.mercy_s + BOOT_S)
+    older = [w.id for w in reading.workers if w.status != "cheap" and w.spawned_at < touched]
+    if older and 0 <= age < longest and reading.uptime_s > age:
+        raise Refused(f"a chain reload began {age:.0f} s ago and worker {older[0]} is not replaced yet")
+
+
+def _prove_no_outage(reading: UwsgiReading, outage: str) -> None:
+    accepting = sum(worker.accepting for worker in reading.workers)
+    if accepting < 2 and outage != "ok":
+        raise Refused(f"only {accepting} worker accepts: a reload would be an outage (allow it with outage: ok)")

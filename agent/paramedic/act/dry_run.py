@@ -1,0 +1,61 @@
+"""Prove that a supervisord could start, in a throw-away process of its own interpreter, user and folder.
+
+The conf is loaded by the daemon's own supervisor package: it may execute factories that the conf names,
+which the daemon itself would do as the same user.
+"""
+
+from __future__ import annotations
+
+import json
+
+from paramedic.host.commands import run
+from paramedic.host.recipe import Recipe
+
+DEADLINE_S = 20.0
+_MARK = "paramedic-dry-run:"
+# Runs under the interpreter of the stack, Python 2.7 and newer; mirrors supervisor/process.py get_execv_args.
+_SCRIPT = r"""
+import json, os, shlex, sys
+from supervisor.options import ServerOptions
+options = ServerOptions()
+options.realize(['-c', sys.argv[1]])
+problems = []
+def executable(path):
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+for group in options.process_group_configs:
+    for program in group.process_configs:
+        words = shlex.split(program.command)
+        if not words:
+            problems.append('program %s: its command is empty' % program.name)
+        elif '/' in words[0] and not executable(words[0]):
+            problems.append("program %s: can't run command %r" % (program.name, words[0]))
+        elif '/' not in words[0]:
+            folders = program.get_path()
+            if not any(executable(os.path.join(folder, words[0])) for folder in folders):
+                problems.append("program %s: can't find command %r in PATH %s" % (
+                    program.name, words[0], os.pathsep.join(folders)))
+        if program.directory and not os.path.isdir(program.directory):
+            problems.append('program %s: its directory %s does not exist' % (program.name, program.directory))
+print('paramedic-dry-run:' + json.dumps(problems))
+"""
+
+
+def why_it_cannot_start(recipe: Recipe, conf: str) -> str | None:
+    """The first reason why this daemon could not start now, None when nothing speaks against it."""
+    try:
+        result = run((recipe.interpreter, "-c", _SCRIPT, conf), DEADLINE_S, recipe.env, recipe.cwd, recipe.person)
+    except OSError as error:
+        return f"cannot run {recipe.interpreter} in {recipe.cwd}: {error.strerror}"
+    if result.code is None:
+        return f"its configuration did not load within {DEADLINE_S:.0f} s"
+    told = [line for line in result.output.splitlines() if line.startswith(_MARK)]
+    if result.code != 0 or not told:
+        return f"its configuration does not load: {_cause(result.output)}"
+    problems = json.loads(told[-1].removeprefix(_MARK))
+    return "; ".join(problems) or None
+
+
+def _cause(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("Error:")]
+    return (errors or lines or ["it said nothing"])[-1][:300]

@@ -1,0 +1,50 @@
+"""What a repair is given: the decision, the facts it was made on, and the tools it may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paramedic.act.spool import Spool
+from paramedic.host.proc import Proc
+from paramedic.model.facts import Facts
+from paramedic.model.readings import SupervisorReading, UwsgiReading
+from paramedic.model.record import Act, Report
+from paramedic.model.stack import Settings
+
+
+class Refused(Exception):
+    """The repair must not be done; the message says why and what a person can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One repair to do. `incident` is its id, `stamp` the wall-clock second of the decision."""
+
+    act: Act
+    facts: Facts
+    settings: Settings
+    proc: Proc
+    spool: Spool
+    incident: str
+    stamp: int
+
+    def supervisor(self) -> SupervisorReading:
+        """The daemon the target belongs to; raises Refused without one."""
+        facts = self.facts.subjects.get(self.act.target)
+        owner = facts.parent if facts and facts.parent else self.act.target
+        reading = self.facts.supervisor(owner)
+        if reading is None:
+            raise Refused(f"{owner} could not be read")
+        return reading
+
+    def uwsgi(self) -> UwsgiReading:
+        """The target's instance; raises Refused without one."""
+        reading = self.facts.uwsgi(self.act.target)
+        if reading is None:
+            raise Refused(f"{self.act.target} could not be read")
+        return reading
+
+
+def refused(why: object) -> Report:
+    """A report that nothing was done, and why."""
+    return Report(True, str(why))

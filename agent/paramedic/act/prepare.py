@@ -1,0 +1,59 @@
+"""While the daemon is healthy: keep what a repair will need. The hard link and the launch recipe."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from paramedic.host import files, recipe
+from paramedic.host.proc import Proc
+from paramedic.model.readings import Identity, RpcReading, Sample, SupervisorReading
+from paramedic.model.stack import Mode, Settings
+
+log = logging.getLogger(__name__)
+
+
+class Preparation:
+    """Refreshes keep-links and recipes after a pass; the failure of one stops no other and is told once."""
+
+    def __init__(self, settings: Settings, proc: Proc) -> None:
+        self._settings = settings
+        self._proc = proc
+        self._recorded: dict[str, Identity] = {}
+        self.failures: dict[str, str] = {}
+
+    def refresh(self, sample: Sample) -> None:
+        """Prepare for the repair of every daemon that answers RUNNING at its own path."""
+        for name, reading in sample.supervisor.items():
+            if isinstance(reading, SupervisorReading) and _is_healthy(reading):
+                self._try(f"{name}: keep-link", self._keep, reading)
+                self._try(f"{name}: recipe", self._record, reading)
+
+    def _try(self, what: str, step: Callable[[SupervisorReading], None], reading: SupervisorReading) -> None:
+        try:
+            step(reading)
+            self.failures.pop(what, None)
+        except OSError as error:
+            if self.failures.get(what) != str(error):
+                log.warning("cannot prepare %s: %s", what, error)
+            self.failures[what] = str(error)
+
+    def _keep(self, reading: SupervisorReading) -> None:
+        path, inode = reading.conf.socket, reading.listening_inode
+        if path and inode and reading.kept_inode != inode and self._settings.mode is Mode.ACT:
+            files.refresh_link(path, files.keep_link(path), inode)
+
+    def _record(self, reading: SupervisorReading) -> None:
+        daemon, name = reading.daemon, reading.conf.name
+        if daemon is None or self._recorded.get(name) == daemon:
+            return
+        found = recipe.observe(self._proc, daemon, reading.conf.conf)
+        if found is None:
+            raise OSError(1, f"process {daemon.pid} cannot be read as this user")
+        recipe.save(recipe.path_of(self._settings.state_dir, name), found)
+        self._recorded[name] = daemon
+
+
+def _is_healthy(reading: SupervisorReading) -> bool:
+    is_running = isinstance(reading.rpc, RpcReading) and reading.rpc.state == "RUNNING"
+    return is_running and not reading.rivals and reading.path.inode == reading.listening_inode

@@ -1,0 +1,83 @@
+"""look once, name what is wrong with evidence, and say what would be done
+
+Works without a running agent and touches nothing. Without a configuration it looks at the supervisords and
+uWSGI instances that it finds running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from paramedic.cli.common import journal_of, policies_of, settings_at
+from paramedic.evaluate import evaluate
+from paramedic.facts import join
+from paramedic.host.proc import Proc
+from paramedic.model.facts import Facts, Known, Unknown
+from paramedic.model.policy import Policy
+from paramedic.model.record import Truth
+from paramedic.model.stack import Settings
+from paramedic.model.units import render_seconds
+from paramedic.sense.discover import discover
+from paramedic.sense.host import Sensors
+from paramedic.settings import DEFAULT_PATH
+from paramedic.status import findings
+
+SHIPPED = ("shipped",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing of its own."""
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """0 healthy, 1 findings, 3 when something cannot be told."""
+    proc = Proc()
+    is_configured = bool(arguments.config) or Path(DEFAULT_PATH).exists()
+    settings = settings_at(arguments.config) if is_configured else Settings("", policies=SHIPPED, stack=discover(proc))
+    facts = join(Sensors(settings.stack, proc, thorough=True).read(known := _known(settings, proc)), known)
+    found = findings(facts) + _by_policy(policies_of(settings), facts)
+    unknown = {
+        str(s.subject): v.reason for s in facts.subjects.values() if isinstance(v := s.fields.get("diagnosis"), Unknown)
+    }
+    if arguments.json:
+        print(json.dumps({"healthy": not found and not unknown, "findings": found, "unknown": unknown}))
+    else:
+        _print(found, unknown, facts, is_configured)
+    return 1 if found else 3 if unknown else 0
+
+
+def _known(settings: Settings, proc: Proc) -> Known:
+    try:
+        journal = journal_of(settings) if settings.path else None
+    except PermissionError:
+        journal = None
+    known = journal.load_known() if journal else Known()
+    return known if known.boot_id == proc.boot_id() else Known(preflights=known.preflights)
+
+
+def _by_policy(policies: tuple[Policy, ...], facts: Facts) -> list[dict[str, str]]:
+    """What no diagnosis names and a policy would act on, e.g. memory."""
+    found = []
+    for policy in policies:
+        for subject in facts.of_kind(policy.watch):
+            verdict = evaluate(policy, subject)
+            if verdict.truth is Truth.YES and not subject.findings and policy.at is None:
+                ladder = ", then ".join(rung.action for rung in policy.do)
+                patience = f"after {render_seconds(policy.for_s)}: " if policy.for_s else ""
+                row = {"diagnosis": policy.name, "subject": str(subject.subject)}
+                found.append({**row, "evidence": verdict.evidence, "repair": f"{patience}{ladder}"})
+    return found
+
+
+def _print(found: list[dict[str, str]], unknown: dict[str, str], facts: Facts, is_configured: bool) -> None:
+    if not is_configured:
+        print(f"no {DEFAULT_PATH}: looking at what runs here")
+    for finding in found:
+        print(f"{finding['diagnosis']} on {finding['subject']}\n    {finding['evidence']}\n    -> {finding['repair']}")
+    for subject, reason in unknown.items():
+        print(f"cannot tell about {subject}\n    {reason}")
+    watched = [str(subject) for subject in facts.subjects if subject.kind in ("uwsgi", "supervisor")]
+    if not found and not unknown:
+        print(f"healthy: {', '.join(watched) or 'no uWSGI and no Supervisor found, memory is fine'}")

@@ -1,0 +1,53 @@
+"""what the agent sees now: one sentence, every subject with its values, and why it holds back
+
+Without a running agent it says so and leaves with 3; `paramedic doctor` looks without one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from paramedic.cli.common import settings_at, when
+from paramedic.host import lock
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing of its own."""
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """0 all well, 1 an incident is open, 3 no agent runs."""
+    settings = settings_at(arguments.config)
+    pid = lock.holder(f"{settings.state_dir}/lock")
+    path = Path(settings.runtime_dir) / "status.json"
+    if pid is None or not path.exists():
+        print(f"no paramedic runs with {settings.state_dir}; start it, or ask `paramedic doctor`", file=sys.stderr)
+        return 3
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if arguments.json:
+        print(json.dumps(document))
+    else:
+        _print(document)
+    return 1 if document["incidents"] or document["findings"] else 0
+
+
+def _print(document: dict[str, Any]) -> None:
+    agent = document["agent"]
+    print(document["sentence"])
+    print(f"agent {agent['pid']}, mode {agent['mode']}, looked at {when(agent['at'])}\n")
+    for subject, fields in document["subjects"].items():
+        print(f"{subject}: " + ", ".join(f"{name} {value}" for name, value in fields.items()))
+    for incident in document["incidents"]:
+        print(f"\n{incident['id']} {incident['diagnosis']} on {incident['subject']} since {when(incident['opened'])}")
+        print(f"    {incident['evidence']}")
+        for action in incident["actions"]:
+            print(f"    {action['action']} {action['outcome']}: {action['detail']}")
+    for hold in document["holds"]:
+        print(f"\n{hold['policy']} holds on {hold['subject']} ({hold['guard']}): {hold['reason']}")
+        print(f"    way out: {hold['way_out']}")
+    for what, why in document["troubles"].items():
+        print(f"\ncannot prepare {what}: {why}")

@@ -1,0 +1,191 @@
+"""The agent's life: wake-ups, signals, systemd, helper threads. It owns the only loop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from paramedic.act import REPAIRS
+from paramedic.act.job import Job, Refused, refused
+from paramedic.act.spool import Spool
+from paramedic.cycle import Cycle, Passed
+from paramedic.host import clock, files, lock, systemd
+from paramedic.host.calendar import Calendar
+from paramedic.host.wake import Wake
+from paramedic.host.watching import PathWatch
+from paramedic.journal import Journal
+from paramedic.model.policy import Policy
+from paramedic.model.readings import Identity, SupervisorReading, UwsgiReading
+from paramedic.model.record import Attempt, Phase, Report
+from paramedic.model.stack import Settings
+from paramedic.status import sentence, snapshot
+
+WHILE_ACTING_S = 0.5
+SHORTEST_S = 0.02
+LAST_PATIENCE_S = 20.0
+ONCE_S = 300.0
+FORGET_S = 86400.0
+log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """`paramedic run`: passes until a signal, or with `once` until nothing is left to verify."""
+
+    def __init__(self, settings: Settings, policies: tuple[Policy, ...]) -> None:
+        self.settings = settings
+        for folder in (settings.state_dir, settings.runtime_dir):
+            Path(folder).parent.mkdir(parents=True, exist_ok=True)
+            files.own_folder(folder)
+        self._lock = lock.take(f"{settings.state_dir}/lock")
+        self.journal = Journal(f"{settings.state_dir}/journal.db")
+        self.spool = Spool(settings.notify, settings.state_dir)
+        self.cycle = Cycle(settings, policies, self.journal, self.spool, self._begin)
+        self.wake = Wake(self.cycle.proc)
+        self.watch = PathWatch(self.wake.poke)
+        times = {policy.name: policy.at for policy in policies if policy.at}
+        self.calendar = Calendar(times, self._due)
+        self._reports: queue.SimpleQueue[tuple[int, Report]] = queue.SimpleQueue()
+        self._calendar_due: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._workers: dict[int, threading.Thread] = {}
+        self._stopping = ""
+        self._forgot_at = float("-inf")
+
+    def run(self, once: bool = False) -> int:
+        """0 after a signal; with `once` 1 when something is not healed."""
+        with self._alive():
+            started = clock.monotonic()
+            passed = self._pass()
+            systemd.notify(READY=1, STATUS=sentence(self.cycle, passed))
+            while not self._stopping and not (once and self._is_settled(started)):
+                self.wake.wait(self._patience_s())
+                passed = self._pass()
+            log.info("stopping: %s", self._stopping or "nothing is left to do")
+            systemd.notify(STOPPING=1, STATUS="stopping")
+            self._finish_actions()
+            open_incidents = [i for i in self.cycle.state.incidents.values() if self._fires(i.policy)]
+            return 1 if once and open_incidents else 0
+
+    def _fires(self, policy: str) -> bool:
+        return any(name == policy and r.phase is Phase.FIRING for (name, _), r in self.cycle.state.rules.items())
+
+    @contextlib.contextmanager
+    def _alive(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self.spool.start()
+        self.watch.start()
+        self.calendar.start()
+        try:
+            yield
+        finally:
+            self.calendar.stop()
+            self.watch.stop()
+            self.spool.stop(LAST_PATIENCE_S)
+            self.journal.close()
+            self.wake.close()
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self._stopping = signal.Signals(number).name
+        self.wake.poke("signal")
+
+    def _due(self, policy: str) -> None:
+        self._calendar_due.put(policy)
+        self.wake.poke(f"{policy} is due")
+
+    def _begin(self, attempt: Attempt, job: Job) -> None:
+        """Start a repair on a thread of its own: a pass never waits for one."""
+        log.info("%s %s on %s: %s", attempt.incident, attempt.action, attempt.target, job.act.why)
+        worker = threading.Thread(target=self._work, args=(attempt, job), name=attempt.action, daemon=True)
+        self._workers[attempt.id] = worker
+        worker.start()
+
+    def _work(self, attempt: Attempt, job: Job) -> None:
+        try:
+            report = REPAIRS[attempt.action](job)
+        except Refused as why:
+            report = refused(why)
+        except Exception as error:  # a repair that breaks must not take the agent along; it is told as what it is
+            log.exception("%s %s broke", attempt.incident, attempt.action)
+            report = refused(f"{attempt.action} broke: {type(error).__name__}: {error}")
+        log.info(
+            "%s %s %s: %s", attempt.incident, attempt.action, "refused" if report.refused else "done", report.detail
+        )
+        self._reports.put((attempt.id, report))
+        self.wake.poke(f"{attempt.action} ended")
+
+    def _pass(self) -> Passed:
+        reports = list(_drained(self._reports))
+        for attempt_id, _ in reports:
+            self._workers.pop(attempt_id, None)
+        passed = self.cycle.run_pass(reports, frozenset(_drained(self._calendar_due)))
+        self._watch(passed)
+        self._publish(passed)
+        if clock.monotonic() - self._forgot_at > FORGET_S:
+            self.journal.forget(clock.wall())
+            self._forgot_at = clock.monotonic()
+        return passed
+
+    def _watch(self, passed: Passed) -> None:
+        """Watch the paths and processes that this pass saw."""
+        paths: list[str] = []
+        processes: list[Identity] = []
+        for facts in passed.facts.subjects.values():
+            reading = facts.reading
+            if isinstance(reading, SupervisorReading):
+                paths += [reading.conf.socket] if reading.conf.socket else []
+                processes += [reading.daemon] if reading.daemon else []
+            elif isinstance(reading, UwsgiReading):
+                processes.append(reading.master)
+        self.watch.guard(paths)
+        self.wake.watch(processes)
+
+    def _publish(self, passed: Passed) -> None:
+        """status.json for `paramedic status`; the sign of life for systemd only with every heart beating."""
+        document = snapshot(self.cycle, passed)
+        with contextlib.suppress(OSError):
+            files.write_private(f"{self.settings.runtime_dir}/status.json", json.dumps(document).encode())
+        if self.watch.is_alive and self.calendar.is_alive and self.spool.is_alive:
+            systemd.notify(WATCHDOG=1, STATUS=document["sentence"])
+
+    def _patience_s(self) -> float:
+        """How long to wait for the next pass: the interval, less while a timer or an attempt needs a look."""
+        interval = min(self.settings.interval_s, (systemd.watchdog_s() or 1e9) / 3)
+        waits = [interval]
+        by_name = {policy.name: policy for policy in self.cycle.policies}
+        for (name, _), rule in self.cycle.state.rules.items():
+            if rule.phase is Phase.PENDING:
+                waits.append(by_name[name].for_s - rule.held_s)
+        if any(attempt.status.is_open for attempt in self.cycle.state.attempts):
+            waits.append(WHILE_ACTING_S)
+        return max(SHORTEST_S, min(waits))
+
+    def _is_settled(self, started: float) -> bool:
+        if clock.monotonic() - started > ONCE_S:
+            return True
+        is_acting = any(attempt.status.is_open for attempt in self.cycle.state.attempts)
+        waits_s = [p.for_s for p in self.cycle.policies if self._is_pending(p.name)]
+        return not is_acting and not any(wait <= self.settings.interval_s for wait in waits_s)
+
+    def _is_pending(self, policy: str) -> bool:
+        return any(name == policy and r.phase is Phase.PENDING for (name, _), r in self.cycle.state.rules.items())
+
+    def _finish_actions(self) -> None:
+        """Let repairs under way end and book what they say; what does not end in time is judged by the next agent."""
+        until = clock.monotonic() + LAST_PATIENCE_S
+        for worker in list(self._workers.values()):
+            worker.join(max(0.0, until - clock.monotonic()))
+        self.cycle.take_reports(_drained(self._reports))
+
+
+def _drained(source: queue.SimpleQueue[Any]) -> Iterator[Any]:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            yield source.get_nowait()

@@ -1,0 +1,6 @@
+"""Sample -> Facts: typed, with units, joined, and with the diagnoses that follow. Unknown is explicit."""
+
+from paramedic.facts.join import join
+from paramedic.facts.lineage import learn
+
+__all__ = ["join", "learn"]

@@ -1,0 +1,81 @@
+"""External commands: an argument vector, a deadline, a session of their own. Never a shell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+KEPT_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a command runs as. Only root can be somebody else."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended; `code` is None when its deadline ended it. Output keeps its last 16 KiB."""
+
+    code: int | None
+    output: str
+    argv: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def last_line(self) -> str:
+        """The last line that says something: where Python puts the exception."""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+
+def run(
+    argv: Sequence[str],
+    deadline_s: float,
+    env: Mapping[str, str],
+    cwd: str | None = None,
+    person: Person | None = None,
+    stdin: bytes = b"",
+) -> Result:
+    """Run `argv`, at most `deadline_s`; then its session is killed. Raises OSError if it cannot start."""
+    is_switching = person is not None and os.geteuid() == 0
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        child = subprocess.Popen(
+            list(argv),
+            stdin=given,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            cwd=cwd,
+            start_new_session=True,
+            user=person.uid if person and is_switching else None,
+            group=person.gid if person and is_switching else None,
+            extra_groups=person.groups if person and is_switching else None,
+        )
+        try:
+            code: int | None = child.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            _end_session(child)
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - KEPT_BYTES))
+        return Result(code, output.read().decode("utf-8", "replace"), tuple(argv))
+
+
+def _end_session(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the session that this call started; its leader is our unreaped or reaped child."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

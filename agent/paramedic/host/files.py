@@ -1,0 +1,160 @@
+"""Paths: looked at without following links, linked and moved without ever overwriting, written atomically."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from paramedic.model.readings import PathKind, PathReading
+
+_KINDS = {
+    stat.S_IFSOCK: PathKind.SOCKET,
+    stat.S_IFREG: PathKind.FILE,
+    stat.S_IFDIR: PathKind.DIRECTORY,
+    stat.S_IFLNK: PathKind.SYMLINK,
+}
+_RENAME_NOREPLACE = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def look(path: str) -> PathReading:
+    """What stands at `path`; raises OSError for anything but absence (permission, I/O)."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return PathReading(PathKind.ABSENT, parent=Path(path).parent.is_dir())
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode), PathKind.OTHER)
+    return PathReading(kind, found.st_ino, stat.S_IMODE(found.st_mode), found.st_uid, found.st_size)
+
+
+@contextlib.contextmanager
+def folder(path: str) -> Iterator[int]:
+    """A descriptor of a folder that is really one (no symbolic link as its last part)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def own_folder(path: str) -> None:
+    """Make sure that `path` is a 0700 folder of ours; raises OSError(EPERM) if it is somebody else's."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    with folder(path) as fd:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            raise PermissionError(errno.EPERM, "it exists and is not a private folder of ours", path)
+
+
+def keep_folder(path: str) -> str:
+    """Where the keep-link of the socket at `path` lives: beside it, so that it is on the same mount."""
+    return str(Path(path).parent / f".paramedic-{os.geteuid()}")
+
+
+def keep_link(path: str) -> str:
+    """The name of the keep-link of the socket at `path`."""
+    return f"{keep_folder(path)}/{Path(path).name}"
+
+
+def refresh_link(source: str, target: str, inode: int) -> None:
+    """Make `target` another name of `source`, which must be the inode that was read."""
+    target_path = Path(target)
+    own_folder(str(target_path.parent))
+    with folder(str(Path(source).parent)) as here, folder(str(target_path.parent)) as there:
+        fresh = f"{target_path.name}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(fresh, dir_fd=there)
+        os.link(Path(source).name, fresh, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+        if os.stat(fresh, dir_fd=there, follow_symlinks=False).st_ino != inode:
+            os.unlink(fresh, dir_fd=there)
+            raise OSError(errno.ESTALE, "the socket changed while it was linked", source)
+        os.rename(fresh, target_path.name, src_dir_fd=there, dst_dir_fd=there)
+
+
+def link_back(kept: str, path: str, inode: int) -> None:
+    """Give the kept inode its path again; never overwrites: EEXIST when something stands there."""
+    with folder(str(Path(kept).parent)) as here, folder(str(Path(path).parent)) as there:
+        name = Path(kept).name
+        found = os.stat(name, dir_fd=here, follow_symlinks=False)
+        if found.st_ino != inode or not stat.S_ISSOCK(found.st_mode):
+            raise OSError(errno.ESTALE, "the kept link is not the live socket", kept)
+        os.link(name, Path(path).name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+
+
+def move_aside(path: str, suffix: str, inode: int) -> str | None:
+    """Free `path`: remove what is provably empty or a dead socket, rename everything else beside it.
+
+    Returns the new name, None where nothing had to be kept. Raises OSError(ESTALE) if it is not the
+    inode that was judged.
+    """
+    name = Path(path).name
+    aside = f"{name}.aside-{suffix}"
+    with folder(str(Path(path).parent)) as there:
+        _rename_noreplace(there, name, aside)
+        found = os.stat(aside, dir_fd=there, follow_symlinks=False)
+        if found.st_ino != inode:
+            _rename_noreplace(there, aside, name)
+            raise OSError(errno.ESTALE, "something else stands there now", path)
+        is_empty_file = stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_nlink == 1
+        if is_empty_file or stat.S_ISSOCK(found.st_mode):
+            os.unlink(aside, dir_fd=there)
+            return None
+    return str(Path(path).with_name(aside))
+
+
+def _rename_noreplace(fd: int, old: str, new: str) -> None:
+    """renameat2(2) with RENAME_NOREPLACE: the standard library has no call that refuses to overwrite."""
+    result = _libc.renameat2(fd, os.fsencode(old), fd, os.fsencode(new), _RENAME_NOREPLACE)
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), new if code == errno.EEXIST else old)
+
+
+def touch_newer(path: str, now: float) -> int:
+    """Set the mtime of an existing regular file to a whole second strictly above the old one; returns it.
+
+    uWSGI compares whole seconds (core/utils.c, uwsgi_check_touches). Never creates, never follows a link.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
+        when = max(int(now), int(found.st_mtime) + 1)
+        os.utime(fd, (when, when))
+        if int(os.fstat(fd).st_mtime) != when:
+            raise OSError(errno.EIO, "its time did not change", path)
+        return when
+    finally:
+        os.close(fd)
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Replace the file at `path` atomically with 0600 content of ours."""
+    target = Path(path)
+    fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def inode_of(path: str) -> int | None:
+    """The inode behind a path, links followed; None without one."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None

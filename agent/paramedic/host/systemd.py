@@ -1,0 +1,34 @@
+"""systemd, where it runs the host: sd_notify(3), and programs started outside the agent's own cgroup."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+
+def is_running() -> bool:
+    """Whether systemd is this host's init (sd_booted(3)); an installed systemctl proves nothing."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def notify(**fields: str | int) -> bool:
+    """Tell systemd, e.g. notify(READY=1, STATUS="..."). False where nobody listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return False
+    message = "\n".join(f"{name}={str(value).replace(chr(10), ' ')}" for name, value in fields.items())
+    target = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.connect(target)
+            sender.send(message.encode())
+        except OSError:
+            return False
+    return True
+
+
+def watchdog_s() -> float | None:
+    """Seconds systemd waits for a sign of life (sd_watchdog_enabled(3)), None where it does not watch us."""
+    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
+    return int(usec) / 1e6 if usec.isdigit() and pid == str(os.getpid()) else None

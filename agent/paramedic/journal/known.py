@@ -1,0 +1,63 @@
+"""Known as JSON and back. Identities of another boot mean nothing: the reader compares `boot_id`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from paramedic.model.facts import Known, Preflight, SupervisorKnown
+from paramedic.model.readings import ChildRecord, Identity
+
+
+def known_to_json(known: Known) -> str:
+    """The document kept in the journal."""
+    document = {
+        "boot_id": known.boot_id,
+        "supervisors": {name: _supervisor(one) for name, one in known.supervisors.items()},
+        "baselines": [[*_pair(worker), size] for worker, size in known.baselines.items()],
+        "preflights": {name: [p.result, p.detail, p.wall] for name, p in known.preflights.items()},
+    }
+    return json.dumps(document, sort_keys=True)
+
+
+def known_from_json(text: str) -> Known:
+    """The Known of a document; an empty one where the document is damaged."""
+    try:
+        document = json.loads(text)
+        return Known(
+            boot_id=str(document["boot_id"]),
+            supervisors={name: _supervisor_from(one) for name, one in document["supervisors"].items()},
+            baselines={Identity(pid, start): size for pid, start, size in document["baselines"]},
+            preflights={name: Preflight(*one) for name, one in document["preflights"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Known()
+
+
+def _pair(identity: Identity) -> list[int]:
+    return [identity.pid, identity.start_ticks]
+
+
+def _supervisor(one: SupervisorKnown) -> dict[str, Any]:
+    return {
+        "daemon": _pair(one.daemon) if one.daemon else None,
+        "children": [_child(child) for child in one.children],
+        "strays": [_child(child) for child in one.strays],
+    }
+
+
+def _child(child: ChildRecord) -> list[Any]:
+    return [child.program, _pair(child.identity), child.pgid, _pair(child.master)]
+
+
+def _supervisor_from(one: dict[str, Any]) -> SupervisorKnown:
+    return SupervisorKnown(
+        daemon=Identity(*one["daemon"]) if one["daemon"] else None,
+        children=tuple(_child_from(child) for child in one["children"]),
+        strays=tuple(_child_from(child) for child in one["strays"]),
+    )
+
+
+def _child_from(child: list[Any]) -> ChildRecord:
+    program, identity, pgid, master = child
+    return ChildRecord(program, Identity(*identity), pgid, Identity(*master))

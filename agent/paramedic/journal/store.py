@@ -1,0 +1,194 @@
+"""SQLite in WAL mode: one writer (the decision thread), any number of readers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from paramedic.journal.known import known_from_json, known_to_json
+from paramedic.model.facts import Known, Subject
+from paramedic.model.record import Attempt, Hold, Incident, Status
+
+BUSY_MS = 3000
+KEPT_S = 90 * 86400.0
+RECENT_S = 2 * 86400.0
+_SCHEMA = """
+create table if not exists incidents (
+  id text primary key, kind text not null, name text not null, diagnosis text not null, policy text not null,
+  evidence text not null, opened real not null, closed real, result text not null, told text not null);
+create table if not exists attempts (
+  id integer primary key, incident text not null, policy text not null, kind text not null, name text not null,
+  action text not null, target_kind text not null, target_name text not null, rung integer not null,
+  started real not null, deadline real not null, before text not null, args text not null,
+  status text not null, finished real, detail text not null, gained text not null, seconds real not null);
+create table if not exists holds (
+  at real not null, incident text not null, guard text not null, reason text not null, way_out text not null);
+create table if not exists known (only_row integer primary key check (only_row = 1), document text not null);
+create index if not exists attempts_by_incident on attempts (incident);
+create index if not exists incidents_by_opened on incidents (opened);
+pragma user_version = 1;
+"""
+
+
+class JournalUnusable(Exception):
+    """The journal cannot be opened; the message says why and what to do."""
+
+
+class Journal:
+    """All reads and writes of the record. Writes are on disk when they return (synchronous=FULL)."""
+
+    def __init__(self, path: str, read_only: bool = False) -> None:
+        self.path = path
+        try:
+            target = f"{Path(path).absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+            self._db = sqlite3.connect(target, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+            self._db.row_factory = sqlite3.Row
+            if not read_only:
+                self._db.execute("pragma journal_mode = wal")
+                self._db.execute("pragma synchronous = full")
+                self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise JournalUnusable(f"cannot open the journal {path}: {error}") from error
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+    def save_incident(self, incident: Incident) -> None:
+        """Write it, or what became of it."""
+        row = (
+            incident.id,
+            incident.subject.kind,
+            incident.subject.name,
+            incident.diagnosis,
+            incident.policy,
+            incident.evidence,
+            incident.opened,
+            incident.closed,
+            incident.result,
+            json.dumps(incident.told),
+        )
+        self._db.execute("insert or replace into incidents values (?,?,?,?,?,?,?,?,?,?)", row)
+
+    def intend(self, attempt: Attempt) -> Attempt:
+        """Put the intent on disk before anything is done; the attempt with its id."""
+        row = (
+            attempt.incident,
+            attempt.policy,
+            attempt.subject.kind,
+            attempt.subject.name,
+            attempt.action,
+            attempt.target.kind,
+            attempt.target.name,
+            attempt.rung,
+            attempt.started_wall,
+            attempt.deadline_s,
+            json.dumps(dict(attempt.before)),
+            json.dumps(dict(attempt.args)),
+            attempt.status.value,
+            attempt.detail,
+            json.dumps(dict(attempt.gained)),
+            attempt.seconds,
+        )
+        columns = (
+            "incident,policy,kind,name,action,target_kind,target_name,rung,started,deadline,before,args,status,"
+            "detail,gained,seconds"
+        )
+        cursor = self._db.execute(f"insert into attempts ({columns}) values ({','.join('?' * len(row))})", row)  # noqa: S608
+        return replace(attempt, id=int(cursor.lastrowid or 0))
+
+    def settle(self, attempt: Attempt, wall: float) -> None:
+        """Write what became of the attempt."""
+        self._db.execute(
+            "update attempts set status=?, finished=?, detail=?, gained=?, seconds=? where id=?",
+            (attempt.status.value, wall, attempt.detail, json.dumps(dict(attempt.gained)), attempt.seconds, attempt.id),
+        )
+
+    def hold(self, incident: str, hold: Hold, wall: float) -> None:
+        """Write that nothing was done, and why."""
+        row = (wall, incident, hold.guard, hold.reason, hold.way_out)
+        self._db.execute("insert into holds values (?,?,?,?,?)", row)
+
+    def save_known(self, known: Known) -> None:
+        """Write what must survive the agent."""
+        self._db.execute("insert or replace into known values (1, ?)", (known_to_json(known),))
+
+    def load_known(self) -> Known:
+        """What an earlier agent knew; nothing where there is none or it is damaged."""
+        row = self._db.execute("select document from known").fetchone()
+        return known_from_json(row["document"]) if row else Known()
+
+    def open_incidents(self) -> list[Incident]:
+        """Those that no agent closed."""
+        return [
+            _incident(row) for row in self._db.execute("select * from incidents where closed is null order by opened")
+        ]
+
+    def incidents(self, most: int) -> list[Incident]:
+        """The newest, oldest first."""
+        rows = self._db.execute("select * from incidents order by opened desc, rowid desc limit ?", (most,)).fetchall()
+        return [_incident(row) for row in reversed(rows)]
+
+    def recent_attempts(self, wall: float, monotonic: float) -> list[Attempt]:
+        """The attempts of two days, oldest first, their times made monotonic; for cooldowns, limits, judgements."""
+        query = "select * from attempts where started > ? or status in ('running', 'done') order by id"
+        return [_attempt(row, wall - monotonic) for row in self._db.execute(query, (wall - RECENT_S,))]
+
+    def attempts_of(self, incidents: Iterable[str]) -> dict[str, list[Attempt]]:
+        """The attempts of each incident, oldest first."""
+        found: dict[str, list[Attempt]] = {incident: [] for incident in incidents}
+        for incident, attempts in found.items():
+            rows = self._db.execute("select * from attempts where incident = ? order by id", (incident,))
+            attempts.extend(_attempt(row, 0.0) for row in rows)
+        return found
+
+    def holds_of(self, incident: str) -> list[dict[str, Any]]:
+        """Every change of mind about not acting."""
+        query = "select at, guard, reason, way_out from holds where incident = ? order by rowid"
+        return [dict(row) for row in self._db.execute(query, (incident,))]
+
+    def forget(self, wall: float) -> None:
+        """Drop what is older than 90 days and closed."""
+        old = "select id from incidents where closed is not null and closed < ?"
+        for table, column in (("attempts", "incident"), ("holds", "incident"), ("incidents", "id")):
+            self._db.execute(f"delete from {table} where {column} in ({old})", (wall - KEPT_S,))  # noqa: S608
+
+
+def _incident(row: sqlite3.Row) -> Incident:
+    return Incident(
+        id=row["id"],
+        subject=Subject(row["kind"], row["name"]),
+        diagnosis=row["diagnosis"],
+        policy=row["policy"],
+        evidence=row["evidence"],
+        opened=row["opened"],
+        closed=row["closed"],
+        result=row["result"],
+        told=tuple(json.loads(row["told"])),
+    )
+
+
+def _attempt(row: sqlite3.Row, offset: float) -> Attempt:
+    return Attempt(
+        id=row["id"],
+        incident=row["incident"],
+        policy=row["policy"],
+        subject=Subject(row["kind"], row["name"]),
+        action=row["action"],
+        target=Subject(row["target_kind"], row["target_name"]),
+        rung=row["rung"],
+        started=row["started"] - offset,
+        started_wall=row["started"],
+        deadline_s=row["deadline"],
+        before=json.loads(row["before"]),
+        args=json.loads(row["args"]),
+        status=Status(row["status"]),
+        finished=None if row["finished"] is None else row["finished"] - offset,
+        detail=row["detail"],
+        gained=json.loads(row["gained"]),
+        seconds=row["seconds"],
+    )

@@ -1,0 +1,107 @@
+"""Facts: the sample typed, with units, joined; and the named states (diagnoses) that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from paramedic.model.readings import ChildRecord, Identity, SupervisorReading, UwsgiReading
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A field without a value, and why: it makes every comparison on it unknown."""
+
+    reason: str
+
+
+Scalar = float | int | str
+Value = float | int | str | Unknown
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Subject:
+    """One thing a policy looks at, e.g. `uwsgi.worker:web/3`."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        """`kind:name`, the form used in the journal, in notifications and on the command line."""
+        return self.kind if self.kind == "host" else f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A diagnosis with its evidence and what is, or would be, done: one sentence each."""
+
+    diagnosis: str
+    subject: Subject
+    evidence: str
+    repair: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectFacts:
+    """The fields of one subject; `parent` and `cause` are subjects that explain it."""
+
+    subject: Subject
+    fields: Mapping[str, Value]
+    findings: tuple[Finding, ...] = ()
+    parent: Subject | None = None
+    cause: Subject | None = None
+    reading: SupervisorReading | UwsgiReading | ChildRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All subjects of one pass; `monotonic` is the age of the evidence, not of the reasoning."""
+
+    monotonic: float
+    wall: float
+    subjects: Mapping[Subject, SubjectFacts] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> list[SubjectFacts]:
+        """All subjects of `kind`, in the order of their names."""
+        return sorted((s for s in self.subjects.values() if s.subject.kind == kind), key=lambda s: s.subject)
+
+    def supervisor(self, subject: Subject) -> SupervisorReading | None:
+        """The reading behind a supervisor subject, if there is one."""
+        facts = self.subjects.get(subject)
+        return facts.reading if facts and isinstance(facts.reading, SupervisorReading) else None
+
+    def uwsgi(self, subject: Subject) -> UwsgiReading | None:
+        """The reading behind a uwsgi subject, if there is one."""
+        facts = self.subjects.get(subject)
+        return facts.reading if facts and isinstance(facts.reading, UwsgiReading) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The last try to import an app outside uWSGI: `loads`, `broken` or `cannot tell`."""
+
+    result: str
+    detail: str
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorKnown:
+    """What stays known of a daemon when it is gone."""
+
+    daemon: Identity | None = None
+    children: tuple[ChildRecord, ...] = ()
+    strays: tuple[ChildRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What earlier passes learned and later ones need; kept in the journal over restarts of the agent.
+
+    `baselines` maps a worker's identity to its USS in bytes when it had settled after its start.
+    """
+
+    boot_id: str = ""
+    supervisors: Mapping[str, SupervisorKnown] = field(default_factory=dict)
+    baselines: Mapping[Identity, int] = field(default_factory=dict)
+    preflights: Mapping[str, Preflight] = field(default_factory=dict)

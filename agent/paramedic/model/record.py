@@ -1,0 +1,139 @@
+"""Verdicts, decisions, attempts, outcomes and incidents: what a pass concludes and the journal keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from paramedic.model.facts import Preflight, Subject
+from paramedic.model.policy import Policy, Rung
+
+
+class Truth(StrEnum):
+    """Three-valued truth (Kleene): unknown never acts, never heals, freezes timers."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The truth of a condition on one subject, and the values that made it so."""
+
+    truth: Truth
+    evidence: str
+    weight: float = 0.0
+
+
+class Phase(StrEnum):
+    """Where a policy stands on one subject."""
+
+    QUIET = "quiet"
+    PENDING = "pending"
+    FIRING = "firing"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleState:
+    """`held_s` is how long the condition was seen true, without the time it was unknown."""
+
+    phase: Phase = Phase.QUIET
+    held_s: float = 0.0
+    seen_at: float | None = None
+    last: Truth = Truth.NO
+
+
+class Status(StrEnum):
+    """Where an attempt stands. `running` and `done` still wait for a judgement."""
+
+    RUNNING = "running"
+    DONE = "done"
+    MET = "met"
+    MISSED = "missed"
+    REFUSED = "refused"
+    OBSERVED = "observed"
+
+    @property
+    def is_open(self) -> bool:
+        """True while no later sample has judged it."""
+        return self in (Status.RUNNING, Status.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One action on one target, from intent to judgement.
+
+    `before` is what the judgement compares with (JSON); `started` and `finished` are monotonic.
+    """
+
+    id: int
+    incident: str
+    policy: str
+    subject: Subject
+    action: str
+    target: Subject
+    rung: int
+    started: float
+    started_wall: float
+    deadline_s: float
+    before: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = field(default_factory=dict)
+    status: Status = Status.RUNNING
+    finished: float | None = None
+    detail: str = ""
+    gained: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Decided: take this rung on this target."""
+
+    policy: Policy
+    subject: Subject
+    target: Subject
+    rung: int
+    step: Rung
+    why: str
+    observe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Decided not to act: which guard, why, and the way out."""
+
+    policy: str
+    subject: Subject
+    guard: str
+    reason: str
+    way_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an action says of itself. Its success is judged by samples.
+
+    `preflight` is what a reload learned of the app on the way.
+    """
+
+    refused: bool
+    detail: str
+    preflight: Preflight | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Everything from first symptom to verified recovery. `opened` and `closed` are epoch seconds."""
+
+    id: str
+    subject: Subject
+    diagnosis: str
+    policy: str
+    evidence: str
+    opened: float
+    closed: float | None = None
+    result: str = "open"
+    told: tuple[str, ...] = ()

@@ -1,0 +1,52 @@
+"""Quantities as people write them: 600 MiB, 85 %, 5m, 50 MiB/h. Pure parsing and rendering."""
+
+from __future__ import annotations
+
+BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DIMENSIONS: dict[str, dict[str, float]] = {
+    "bytes": {name: float(size) for name, size in BYTES.items()},
+    "seconds": SECONDS,
+    "percent": {"%": 1.0},
+}
+
+
+def dimension_of(unit: str) -> str | None:
+    """The dimension a unit belongs to, None for a unit nobody knows."""
+    return next((name for name, units in DIMENSIONS.items() if unit in units), None)
+
+
+def units_of(dimension: str) -> str:
+    """The units of a dimension as a person would list them."""
+    return ", ".join(DIMENSIONS.get(dimension, {})) or "no unit"
+
+
+def render_bytes(value: float) -> str:
+    """`1536` -> `1.5 KiB`."""
+    sign, size = ("-" if value < 0 else ""), abs(value)
+    for unit, factor in reversed(BYTES.items()):
+        if size >= factor and unit != "B":
+            return f"{sign}{size / factor:.4g} {unit}"
+    return f"{sign}{size:.0f} B"
+
+
+def render_seconds(value: float) -> str:
+    """`90` -> `1m30s`; below ten seconds with decimals."""
+    if value < 10:
+        return f"{value:.3g}s"
+    days, rest = divmod(round(value), 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
+    return "".join(f"{n}{unit}" for n, unit in parts if n) or "0s"
+
+
+def render(value: float | int | str, dimension: str) -> str:
+    """A value in the unit a person reads best."""
+    if isinstance(value, str):
+        return value
+    if dimension == "bytes":
+        return render_bytes(value)
+    if dimension == "seconds":
+        return render_seconds(value)
+    return f"{value:.4g} %" if dimension == "percent" else f"{value:g}"

@@ -1,0 +1,194 @@
+"""A Supervisor daemon from sources that must agree: its conf, the path's inode, unix_diag, /proc, its answer.
+
+SO_PEERCRED lies for a daemonized supervisord and connect() succeeds on a stopped one; neither is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from paramedic.host import files, supervisor_rpc
+from paramedic.host.proc import Proc
+from paramedic.host.processes import Row, doubt_of, same_file, supervisords
+from paramedic.host.unix_diag import Listener
+from paramedic.model.facts import SupervisorKnown
+from paramedic.model.readings import (
+    ChildRecord,
+    ExitTrace,
+    Identity,
+    OrphanReading,
+    PathKind,
+    PathReading,
+    ProgramReading,
+    RpcReading,
+    SupervisorReading,
+    Unreadable,
+)
+from paramedic.model.stack import SupervisorConf, SupervisorEntry
+from paramedic.sense.supervisor_conf import ConfUnreadable, files_of, read_supervisor_conf
+
+LOG_TAIL_BYTES = 64 * 1024
+WALK_AGAIN_S = 600.0
+_LAST_WORDS = re.compile(r"supervisord started with pid|received SIG\w+ indicating (?:exit|restart) request")
+_ASKED = ("supervisor.getState", "supervisor.getPID", "supervisor.getIdentification", "supervisor.getAllProcessInfo")
+Walk = Callable[[], list[Row]]
+
+
+class SupervisorSensor:
+    """Reads one configured daemon; keeps its conf until a file changes and its identity until it dies."""
+
+    def __init__(self, entry: SupervisorEntry, proc: Proc) -> None:
+        self.entry = entry
+        self._proc = proc
+        self._conf: tuple[tuple[int, ...], list[str], SupervisorConf] | None = None
+        self._daemons: list[Identity] = []
+        self._walked_at = float("-inf")
+        self._held: set[tuple[Identity, int]] = set()
+
+    def conf(self) -> SupervisorConf:
+        """The conf as it is on disk now; raises OSError or ConfUnreadable."""
+        if self._conf is None or self._conf[0] != _stamps(self._conf[1]):
+            names = files_of(self.entry.conf)
+            env = self._proc.environ(self._daemons[0].pid) if self._daemons else None
+            self._conf = (_stamps(names), names, read_supervisor_conf(self.entry, env or dict(os.environ)))
+        return self._conf[2]
+
+    def read(
+        self, known: SupervisorKnown, listeners: Sequence[Listener], walk: Walk, now: float
+    ) -> SupervisorReading | Unreadable:
+        """Everything about the daemon at monotonic time `now`; `walk` is called only where it must be."""
+        try:
+            conf = self.conf()
+            path = files.look(conf.socket) if conf.socket else PathReading(PathKind.ABSENT)
+        except (OSError, ConfUnreadable) as error:
+            return Unreadable(f"cannot read {self.entry.conf}: {error}")
+        self._find(walk, now)
+        daemon = self._daemons[0] if len(self._daemons) == 1 else None
+        listening = self._listening(daemon, conf, listeners) if daemon else None
+        kept = _kept_inode(conf)
+        foreign = [x for x in listeners if path.kind is PathKind.SOCKET and x.file_inode == path.inode != listening]
+        rpc = self._ask(conf, path, listening, kept)
+        return SupervisorReading(
+            conf=conf,
+            path=path,
+            daemon=daemon,
+            rivals=tuple(d.pid for d in self._daemons) if len(self._daemons) > 1 else (),
+            uptime_s=self._proc.age_s(daemon) if daemon else 0.0,
+            listening_inode=listening,
+            listener_at_path=bool(foreign),
+            kept_inode=kept,
+            rpc=rpc,
+            seen_alive=known.daemon is not None,
+            trace=None if daemon else _trace(conf, path),
+            recorded=known.children,
+            orphans=self._orphans(known, conf, daemon, rpc),
+        )
+
+    def _find(self, walk: Walk, now: float) -> None:
+        """Keep the daemons that live; look for others when there is none, and rarely otherwise."""
+        self._daemons = [daemon for daemon in self._daemons if self._proc.is_alive(daemon)]
+        if not self._daemons or now - self._walked_at > WALK_AGAIN_S:
+            found = [row.identity for row, conf in supervisords(walk(), self._proc) if same_file(conf, self.entry.conf)]
+            self._daemons = found
+            self._walked_at = now
+
+    def _listening(self, daemon: Identity, conf: SupervisorConf, listeners: Sequence[Listener]) -> int | None:
+        """The inode of the file the daemon listens on: bound as `<path>.<pid>`, then linked (supervisor/http.py)."""
+        bound = re.compile(re.escape(Path(conf.socket or "/").name) + r"(\.\d+)?")
+        for listener in listeners:
+            if bound.fullmatch(Path(listener.name).name) and self._holds(daemon, listener.socket_inode):
+                return listener.file_inode
+        return None
+
+    def _holds(self, daemon: Identity, socket_inode: int) -> bool:
+        if (daemon, socket_inode) not in self._held:
+            if not self._proc.holds_socket(daemon.pid, socket_inode):
+                return False
+            self._held = {(d, s) for d, s in self._held if d == daemon} | {(daemon, socket_inode)}
+        return True
+
+    def _ask(
+        self, conf: SupervisorConf, path: PathReading, listening: int | None, kept: int | None
+    ) -> RpcReading | Unreadable:
+        if conf.socket is None or listening is None:
+            return Unreadable("no listening socket of it is known")
+        if path.inode != listening and kept != listening:
+            return Unreadable("no path reaches its socket")
+        via = conf.socket if path.inode == listening else files.keep_link(conf.socket)
+        try:
+            state, pid, identifier, rows = supervisor_rpc.call(
+                via, [(name, ()) for name in _ASKED], conf.username, conf.password
+            )
+            programs = tuple(self._program(row) for row in rows)
+            return RpcReading(via, str(state["statename"]), int(pid), str(identifier), programs)
+        except supervisor_rpc.Stopping as stopping:
+            return RpcReading(via, str(stopping), 0, "", ())
+        except (supervisor_rpc.RpcFailure, KeyError, TypeError, ValueError) as error:
+            return Unreadable(str(error))
+
+    def _program(self, row: dict[str, Any]) -> ProgramReading:
+        group, name = str(row["group"]), str(row["name"])
+        return ProgramReading(
+            name=name if group == name else f"{group}:{name}",
+            state=str(row["statename"]),
+            identity=self._proc.identify(int(row["pid"])),
+            spawnerr=str(row.get("spawnerr") or ""),
+            age_s=max(0.0, float(row["now"]) - float(row["start"])),
+        )
+
+    def _orphans(
+        self, known: SupervisorKnown, conf: SupervisorConf, daemon: Identity | None, rpc: RpcReading | Unreadable
+    ) -> tuple[OrphanReading, ...]:
+        """Recorded children whose master is proven dead and that no living daemon calls its own."""
+        owned = {p.identity for p in rpc.programs} if isinstance(rpc, RpcReading) else set()
+        found = []
+        for child in dict.fromkeys((*known.children, *known.strays)):
+            if child.master == daemon or child.identity in owned or self._proc.is_alive(child.master):
+                continue
+            if self._proc.is_alive(child.identity):
+                found.append(self._orphan(child, conf))
+        return tuple(found)
+
+    def _orphan(self, child: ChildRecord, conf: SupervisorConf) -> OrphanReading:
+        pid = child.identity.pid
+        command = " ".join(self._proc.cmdline(pid) or ("?",))[:120]
+        doubt = doubt_of(child, conf, self._proc)
+        return OrphanReading(child, command, self._proc.rss_bytes(pid) or 0, self._proc.age_s(child.identity), doubt)
+
+
+def _stamps(names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(os.stat(name).st_mtime_ns for name in names)
+
+
+def _kept_inode(conf: SupervisorConf) -> int | None:
+    if conf.socket is None:
+        return None
+    try:
+        reading = files.look(files.keep_link(conf.socket))
+    except OSError:
+        return None
+    return reading.inode if reading.kind is PathKind.SOCKET else None
+
+
+def _trace(conf: SupervisorConf, path: PathReading) -> ExitTrace:
+    return ExitTrace(
+        path.kind is PathKind.SOCKET, bool(conf.pidfile and os.path.lexists(conf.pidfile)), _last_word(conf.logfile)
+    )
+
+
+def _last_word(logfile: str | None) -> str | None:
+    """What the daemon last said about its own life; None when it only said that it started, or nothing."""
+    try:
+        with open(logfile or "", "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        if _LAST_WORDS.search(line):
+            return None if "started with pid" in line else line[:200]
+    return None

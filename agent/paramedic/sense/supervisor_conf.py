@@ -1,0 +1,107 @@
+"""supervisord.conf through configparser, expanded like supervisor/options.py, but executing nothing."""
+
+from __future__ import annotations
+
+import configparser
+import glob
+import os
+import re
+from pathlib import Path
+
+from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
+
+MAX_BYTES = 1 << 20
+
+
+class ConfUnreadable(ValueError):
+    """The conf cannot be understood; the message says why."""
+
+
+def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str] | None = None) -> SupervisorConf:
+    """The conf of the entry. `env` answers %(ENV_x)s; raises OSError or ConfUnreadable."""
+    here = str(Path(entry.conf).parent)
+    parser = _parser()
+    _include(parser, entry.conf, here)
+    expansions = {"here": here, "host_node_name": os.uname().nodename}
+    expansions |= {f"ENV_{name}": value for name, value in (env or dict(entry.environment)).items()}
+
+    def get(section: str, option: str) -> str | None:
+        value = parser.get(section, option, fallback=None)
+        return None if value is None else _expand(value, expansions, f"[{section}] {option}")
+
+    def path(section: str, option: str) -> str | None:
+        value = get(section, option)
+        return os.path.normpath(os.path.join(here, os.path.expanduser(value))) if value else None
+
+    identifier = get("supervisord", "identifier") or "supervisor"
+    expansions["identifier"] = identifier
+    return SupervisorConf(
+        name=entry.name,
+        conf=entry.conf,
+        socket=path("unix_http_server", "file"),
+        username=get("unix_http_server", "username"),
+        password=get("unix_http_server", "password"),
+        pidfile=path("supervisord", "pidfile") or os.path.join(here, "supervisord.pid"),
+        logfile=path("supervisord", "logfile") or os.path.join(here, "supervisord.log"),
+        user=get("supervisord", "user"),
+        programs=tuple(_program(parser, section) for section in _programs(parser)),
+    )
+
+
+def files_of(conf: str) -> list[str]:
+    """The conf and every file it includes: what to watch for a change."""
+    parser = _parser()
+    return _include(parser, conf, str(Path(conf).parent))
+
+
+def _parser() -> configparser.RawConfigParser:
+    return configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
+
+
+def _include(parser: configparser.RawConfigParser, conf: str, here: str) -> list[str]:
+    found = [conf]
+    _read(parser, conf)
+    patterns = parser.get("include", "files", fallback="")
+    for pattern in patterns.split():
+        expanded = _expand(pattern, {"here": here, "host_node_name": os.uname().nodename}, "[include] files")
+        for name in sorted(glob.glob(os.path.join(here, expanded))):
+            _read(parser, name)
+            found.append(name)
+    return found
+
+
+def _read(parser: configparser.RawConfigParser, name: str) -> None:
+    if Path(name).stat().st_size > MAX_BYTES:
+        raise ConfUnreadable(f"{name} is larger than {MAX_BYTES // 1024} KiB")
+    try:
+        parser.read_string(Path(name).read_text("utf-8"), name)
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfUnreadable(str(error).splitlines()[0]) from error
+
+
+def _expand(value: str, expansions: dict[str, str], what: str) -> str:
+    """%(name)s and %(name)d as supervisor/options.py expand() does; an unknown name is an error there too."""
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1] not in expansions:
+            raise ConfUnreadable(f"{what} uses %({match[1]})s, which paramedic does not know")
+        return expansions[match[1]]
+
+    return re.sub(r"%\(([^)]+)\)[sd]", replace, value).replace("%%", "%")
+
+
+def _programs(parser: configparser.RawConfigParser) -> list[str]:
+    return [section for section in parser.sections() if section.startswith("program:")]
+
+
+def _program(parser: configparser.RawConfigParser, section: str) -> ProgramConf:
+    def seconds(option: str, default: float) -> float:
+        text = parser.get(section, option, fallback="")
+        return float(text) if text.replace(".", "", 1).isdigit() else default
+
+    return ProgramConf(
+        name=section.partition(":")[2].strip(),
+        command=parser.get(section, "command", fallback=""),
+        startsecs=seconds("startsecs", 1.0),
+        stopwaitsecs=seconds("stopwaitsecs", 10.0),
+    )

@@ -1,0 +1,153 @@
+"""(open attempts, Facts) -> met, waiting or missed. An action is judged by later samples, never by itself.
+
+`expect` writes down at the time of the intent what the judgement will compare with, so that a new agent
+can judge the attempt of one that was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from paramedic.model.facts import Facts, Subject
+from paramedic.model.readings import (
+    ProgramReading,
+    RpcReading,
+    SupervisorReading,
+    Unreadable,
+    UwsgiReading,
+    WorkerReading,
+)
+from paramedic.model.record import Attempt, Status
+from paramedic.model.units import render_seconds
+from paramedic.model.vocabulary import ACTIONS, OK
+
+UP = ("STARTING", "RUNNING", "BACKOFF")
+Judgement = tuple[bool, str, Mapping[str, Any]]
+
+
+def expect(target: Subject, facts: Facts) -> dict[str, Any]:
+    """What stands now and the judgement of an action on `target` needs later, as JSON."""
+    supervisor, uwsgi = facts.supervisor(target), facts.uwsgi(target)
+    if supervisor is not None:
+        daemon = supervisor.daemon
+        return {
+            "daemon": [daemon.pid, daemon.start_ticks] if daemon else None,
+            "pids": {p.name: p.identity.pid for p in _programs(supervisor) if p.identity},
+            "running": [child.program for child in supervisor.recorded],
+        }
+    if uwsgi is not None:
+        workers = [w for w in uwsgi.workers if w.status != "cheap"]
+        return {
+            "pids": {str(w.id): w.identity.pid if w.identity else 0 for w in workers},
+            "rss": sum(w.rss_bytes for w in workers if isinstance(w.rss_bytes, int)),
+            "available": _available(facts),
+        }
+    return {}
+
+
+def deadline(action: str, target: Subject, facts: Facts) -> float:
+    """Seconds until the attempt counts as missed. A chain takes 2 s + boot + mercy for each worker (facts C2)."""
+    uwsgi = facts.uwsgi(target)
+    if action == "chain_reload" and uwsgi is not None:
+        return 30.0 + len(uwsgi.workers) * (uwsgi.conf.mercy_s + 30.0)
+    return ACTIONS[action].deadline_s
+
+
+def judge(attempt: Attempt, facts: Facts) -> Attempt:
+    """The attempt after looking at `facts`: unchanged while waiting, else met or missed with what it gained."""
+    if not attempt.status.is_open or facts.monotonic <= (attempt.finished or attempt.started):
+        return attempt
+    is_met, why, gained = _JUDGES[attempt.action](attempt, facts)
+    seconds = facts.monotonic - attempt.started
+    if is_met and attempt.status is Status.DONE:
+        told = "; ".join(filter(None, (attempt.detail, why)))
+        return replace(attempt, status=Status.MET, detail=told, gained={**attempt.gained, **gained}, seconds=seconds)
+    if seconds > attempt.deadline_s:
+        late = f"not met within {render_seconds(attempt.deadline_s)}: {why}"
+        return replace(attempt, status=Status.MISSED, detail=late, seconds=seconds)
+    return attempt
+
+
+def _programs(reading: SupervisorReading) -> tuple[ProgramReading, ...]:
+    return reading.rpc.programs if isinstance(reading.rpc, RpcReading) else ()
+
+
+def _available(facts: Facts) -> int | None:
+    host = facts.subjects.get(Subject("host", "host"))
+    value = host.fields.get("memory.available") if host else None
+    return value if isinstance(value, int) else None
+
+
+def _told(attempt: Attempt, facts: Facts) -> Judgement:
+    return True, "", {}
+
+
+def _socket_restored(attempt: Attempt, facts: Facts) -> Judgement:
+    reading = facts.supervisor(attempt.target)
+    if reading is None or reading.daemon is None or isinstance(reading.rpc, Unreadable):
+        return False, "the daemon does not answer", {}
+    if reading.rpc.via != reading.conf.socket or reading.path.inode != reading.listening_inode:
+        return False, "the path does not reach the live socket", {}
+    if [reading.daemon.pid, reading.daemon.start_ticks] != attempt.before.get("daemon"):
+        return True, "another daemon made its own socket meanwhile", {}
+    before = attempt.before.get("pids", {})
+    now = {p.name: p.identity.pid for p in _programs(reading) if p.identity}
+    untouched = sum(now.get(name) == pid for name, pid in before.items())
+    return True, f"supervisord {reading.daemon.pid} answers at {reading.conf.socket}", {"programs_untouched": untouched}
+
+
+def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
+    reading = facts.supervisor(attempt.target)
+    if reading is None or reading.daemon is None or isinstance(reading.rpc, Unreadable):
+        return False, "no daemon of this conf answers", {}
+    if facts.subjects[attempt.target].fields.get("diagnosis") != OK:
+        return False, f"it is {facts.subjects[attempt.target].fields.get('diagnosis')}", {}
+    states = {p.name: p.state for p in _programs(reading)}
+    wanted = attempt.before.get("running", ())
+    absent = [name for name in wanted if states.get(name) != "RUNNING"]
+    booting = [name for name, state in states.items() if state in ("STARTING", "BACKOFF")]
+    if absent or booting:
+        waiting = ", ".join(f"{n} is {states.get(n, 'not known to it')}" for n in dict.fromkeys([*absent, *booting]))
+        return False, waiting, {}
+    running = sum(state == "RUNNING" for state in states.values())
+    return True, f"supervisord {reading.daemon.pid} runs {running} programs", {"programs_running": running}
+
+
+def _orphan_gone(attempt: Attempt, facts: Facts) -> Judgement:
+    alive = attempt.target in facts.subjects
+    return not alive, "it still runs" if alive else "it is gone", {}
+
+
+def _workers_new(attempt: Attempt, facts: Facts) -> Judgement:
+    reading = facts.uwsgi(attempt.target)
+    if reading is None:
+        return False, "uWSGI does not answer", {}
+    waiting = [w.id for w in reading.workers if not _is_new(w, attempt) and w.status != "cheap"]
+    if waiting:
+        return False, f"waiting for worker {', '.join(map(str, waiting))}", {}
+    return True, f"{len(reading.workers)} workers are new and accept", _reclaimed(attempt, reading, facts)
+
+
+def _is_new(worker: WorkerReading, attempt: Attempt) -> bool:
+    old = attempt.before.get("pids", {}).get(str(worker.id))
+    return bool(worker.identity and worker.accepting and worker.apps and worker.identity.pid != old)
+
+
+def _reclaimed(attempt: Attempt, reading: UwsgiReading, facts: Facts) -> dict[str, Any]:
+    rss = sum(w.rss_bytes for w in reading.workers if isinstance(w.rss_bytes, int))
+    gained = {"bytes": attempt.before.get("rss", 0) - rss}
+    available, before = _available(facts), attempt.before.get("available")
+    if available is not None and before is not None:
+        gained["host_bytes"] = available - before
+    return gained
+
+
+_JUDGES: dict[str, Callable[[Attempt, Facts], Judgement]] = {
+    "notify": _told,
+    "restore_socket": _socket_restored,
+    "restart_supervisord": _daemon_restarted,
+    "kill_orphans": _orphan_gone,
+    "chain_reload": _workers_new,
+}
