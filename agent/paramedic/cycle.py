@@ -71,12 +71,14 @@ class Cycle:
         self._remember(learn(state.known, sample))
         self._judge(facts)
         verdicts = self._look(facts, due)
-        self._open_and_close(verdicts, facts)
-        decisions = decide.decide(self._cases(verdicts), self._situation(facts))
-        self._record_holds(decisions, facts.wall)
-        for decision in decisions:
-            if isinstance(decision, Act):
-                self._act(decision, facts)
+        with self.journal.batch():
+            self._open_and_close(verdicts, facts)
+            decisions = decide.decide(self._cases(verdicts), self._situation(facts))
+            self._record_holds(decisions, facts.wall)
+            jobs = [self._intend(act, facts) for act in decisions if isinstance(act, Act)]
+        for attempt, job in jobs:
+            if attempt.status is Status.RUNNING:
+                self._begin(attempt, job)
         self._tell(facts.wall)
         self.preparation.refresh(sample)
         return Passed(facts, verdicts, tuple(decisions))
@@ -155,19 +157,19 @@ class Cycle:
                 self.journal.save_incident(opened)
         for ended in closed:
             self.journal.save_incident(ended)
-            state.holds.pop((ended.policy, ended.subject), None)
             farewell = incident.farewell(ended, state.attempts)
             if farewell:
                 self._send(farewell)
         state.rules = {key: rule for key, rule in state.rules.items() if rule.phase is not Phase.QUIET}
+        state.holds = {key: hold for key, hold in state.holds.items() if key in state.rules}
 
     def _cases(self, verdicts: Mapping[Key, Verdict]) -> list[decide.Case]:
         by_name = {policy.name: policy for policy in self.policies}
         found = []
         for key, rule in self.state.rules.items():
-            if rule.phase is Phase.FIRING and verdicts[key].truth is Truth.YES and key in self.state.incidents:
-                mine = self.state.incidents[key].id
-                tried = tuple(a for a in self.state.attempts if a.incident == mine)
+            if rule.phase is Phase.FIRING and verdicts[key].truth is Truth.YES:
+                mine = self.state.incidents.get(key)
+                tried = tuple(a for a in self.state.attempts if mine and a.incident == mine.id)
                 found.append(decide.Case(by_name[key[0]], key[1], verdicts[key], tried))
         return found
 
@@ -181,12 +183,12 @@ class Cycle:
             if isinstance(hold, Hold):
                 key = (hold.policy, hold.subject)
                 before = self.state.holds.get(key)
-                if before is None or before.guard != hold.guard:
+                if (before is None or before.guard != hold.guard) and key in self.state.incidents:
                     self.journal.hold(self.state.incidents[key].id, hold, wall)
                 self.state.holds[key] = hold
 
-    def _act(self, act: Act, facts: Facts) -> None:
-        """Intent on disk first, then the repair off the thread; an observer stops after the intent."""
+    def _intend(self, act: Act, facts: Facts) -> tuple[Attempt, Job]:
+        """Write the intent down; an observer's is final, every other is begun once it is on disk."""
         opened = self.state.incidents[act.policy.name, act.subject]
         self.state.holds.pop((act.policy.name, act.subject), None)
         attempt = Attempt(
@@ -207,9 +209,7 @@ class Cycle:
         )
         attempt = self.journal.intend(attempt)
         self.state.attempts.append(attempt)
-        if not act.observe:
-            job = Job(act, facts, self.settings, self.proc, self.spool, opened.id, int(facts.wall))
-            self._begin(attempt, job)
+        return attempt, Job(act, facts, self.settings, self.proc, self.spool, opened.id, int(facts.wall))
 
     def _tell(self, wall: float) -> None:
         state = self.state

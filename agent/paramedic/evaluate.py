@@ -100,8 +100,8 @@ def _comparisons(condition: Condition) -> list[Comparison]:
 def _evidence(condition: Condition, facts: SubjectFacts) -> str:
     """The sentence of findings where the facts have one, and every value that was compared."""
     told = [finding.evidence for finding in facts.findings]
-    values = dict.fromkeys(_say(leaf, facts) for leaf in _comparisons(condition))
-    return "; ".join([*told, *values])
+    leaves = [leaf for leaf in _comparisons(condition) if not (told and isinstance(leaf.right, Words))]
+    return "; ".join([*told, *dict.fromkeys(_say(leaf, facts) for leaf in leaves)])
 
 
 def _say(leaf: Comparison, facts: SubjectFacts) -> str:

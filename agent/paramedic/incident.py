@@ -30,18 +30,27 @@ def open_and_close(
     facts: Facts,
     serial: int,
 ) -> tuple[dict[Key, Incident], list[Incident]]:
-    """(open incidents, those that closed in this pass). `serial` makes ids of one second differ."""
+    """(open incidents, those that closed in this pass). `serial` makes ids of one second differ.
+
+    An incident stays open until everything done about it is judged, even if its symptom is gone before.
+    """
     found, closed = dict(incidents), []
     tried = list(attempts)
+    for key, incident in incidents.items():
+        rule = rules.get(key, RuleState())
+        mine = [attempt for attempt in tried if attempt.incident == incident.id]
+        if rule.phase is Phase.QUIET and not any(attempt.status.is_open for attempt in mine):
+            closed.append(replace(found.pop(key), closed=facts.wall, result=_result(mine)))
     for key, rule in rules.items():
-        if rule.phase is not Phase.QUIET and key not in found:
+        if rule.phase is not Phase.QUIET and key not in found and not _is_explained(key[1], facts):
             stamp = datetime.fromtimestamp(facts.wall, UTC).strftime("%Y%m%dT%H%M%S")
             found[key] = _opened(f"{stamp}-{serial + len(found)}", key, verdicts[key], facts)
-        elif rule.phase is Phase.QUIET and key in found:
-            incident = found.pop(key)
-            mine = [attempt for attempt in tried if attempt.incident == incident.id]
-            closed.append(replace(incident, closed=facts.wall, result=_result(mine)))
     return found, closed
+
+
+def _is_explained(subject: Subject, facts: Facts) -> bool:
+    """A symptom with a cause belongs to the cause's incident."""
+    return subject in facts.subjects and facts.subjects[subject].cause is not None
 
 
 def news(

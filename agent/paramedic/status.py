@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from paramedic.cycle import Cycle, Passed
+from paramedic.incident import Key
 from paramedic.journal import as_json
 from paramedic.model.facts import Facts, SubjectFacts, Unknown
 from paramedic.model.record import Phase
@@ -16,7 +17,7 @@ from paramedic.model.vocabulary import KINDS
 
 def sentence(cycle: Cycle, passed: Passed) -> str:
     """One human sentence: for systemd's STATUS and the first line of `paramedic status`."""
-    firing = [i for key, i in cycle.state.incidents.items() if cycle.state.rules[key].phase is Phase.FIRING]
+    firing = [i for key, i in cycle.state.incidents.items() if _fires(cycle, key)]
     mode = "observing: " if cycle.settings.mode is Mode.OBSERVE else ""
     if firing:
         worst = firing[0]
@@ -30,6 +31,11 @@ def sentence(cycle: Cycle, passed: Passed) -> str:
         return f"{mode}{findings[0].diagnosis} on {findings[0].subject}: {findings[0].evidence}"
     subjects = [s for s in passed.facts.subjects.values() if s.subject.kind in ("uwsgi", "supervisor")]
     return f"{mode}all well: {len(subjects)} watched, {_memory(passed.facts)}"
+
+
+def _fires(cycle: Cycle, key: Key) -> bool:
+    rule = cycle.state.rules.get(key)
+    return rule is not None and rule.phase is Phase.FIRING
 
 
 def _memory(facts: Facts) -> str:

@@ -57,6 +57,8 @@ def _lost(reading: SupervisorReading) -> Diagnosed:
     pid = reading.daemon.pid if reading.daemon else 0
     alive = f"supervisord {pid} runs and still listens"
     path, kind = reading.conf.socket, reading.path.kind
+    if reading.kept_inode == reading.listening_inode and not _answers_running(reading):
+        return Unknown(f"{path} is not the socket of supervisord {pid}, which does not answer: it may be leaving")
     if kind is PathKind.ABSENT:
         gone = f"{path} is gone" if reading.path.parent else f"{path} is gone with its folder"
         return "socket-missing", f"{alive}, but {gone}"
@@ -64,6 +66,10 @@ def _lost(reading: SupervisorReading) -> Diagnosed:
         return "daemon-foreign", f"{alive}, but another live server listens at {path}"
     what = "a dead socket" if kind is PathKind.SOCKET else f"a {kind} of {reading.path.size} bytes"
     return "socket-replaced", f"{alive}, but at {path} stands {what}"
+
+
+def _answers_running(reading: SupervisorReading) -> bool:
+    return isinstance(reading.rpc, RpcReading) and reading.rpc.state == "RUNNING"
 
 
 def _answering(reading: SupervisorReading) -> Diagnosed:
