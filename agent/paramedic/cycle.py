@@ -209,7 +209,7 @@ class Cycle:
         )
         attempt = self.journal.intend(attempt)
         self.state.attempts.append(attempt)
-        return attempt, Job(act, facts, self.settings, self.proc, self.spool, opened.id, int(facts.wall))
+        return attempt, Job(act, facts, self.settings, self.proc, self.spool, as_json(opened, []), int(facts.wall))
 
     def _tell(self, wall: float) -> None:
         state = self.state

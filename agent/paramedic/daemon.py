@@ -32,6 +32,7 @@ WHILE_ACTING_S = 0.5
 SHORTEST_S = 0.02
 LAST_PATIENCE_S = 20.0
 ONCE_S = 300.0
+ONCE_FOR_S = 30.0
 FORGET_S = 86400.0
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,10 @@ class Daemon:
         self._forgot_at = float("-inf")
 
     def run(self, once: bool = False) -> int:
-        """0 after a signal; with `once` 1 when something is not healed."""
+        """0 after a signal; with `once` 1 when an incident is still open.
+
+        `once` waits for conditions that must hold up to half a minute, and for what was begun to be judged.
+        """
         with self._alive():
             started = clock.monotonic()
             passed = self._pass()
@@ -70,11 +74,7 @@ class Daemon:
             log.info("stopping: %s", self._stopping or "nothing is left to do")
             systemd.notify(STOPPING=1, STATUS="stopping")
             self._finish_actions()
-            open_incidents = [i for i in self.cycle.state.incidents.values() if self._fires(i.policy)]
-            return 1 if once and open_incidents else 0
-
-    def _fires(self, policy: str) -> bool:
-        return any(name == policy and r.phase is Phase.FIRING for (name, _), r in self.cycle.state.rules.items())
+            return 1 if once and self.cycle.state.incidents else 0
 
     @contextlib.contextmanager
     def _alive(self) -> Iterator[None]:
@@ -171,11 +171,8 @@ class Daemon:
         if clock.monotonic() - started > ONCE_S:
             return True
         is_acting = any(attempt.status.is_open for attempt in self.cycle.state.attempts)
-        waits_s = [p.for_s for p in self.cycle.policies if self._is_pending(p.name)]
-        return not is_acting and not any(wait <= self.settings.interval_s for wait in waits_s)
-
-    def _is_pending(self, policy: str) -> bool:
-        return any(name == policy and r.phase is Phase.PENDING for (name, _), r in self.cycle.state.rules.items())
+        pending = {name for (name, _), rule in self.cycle.state.rules.items() if rule.phase is Phase.PENDING}
+        return not is_acting and not any(p.name in pending and p.for_s <= ONCE_FOR_S for p in self.cycle.policies)
 
     def _finish_actions(self) -> None:
         """Let repairs under way end and book what they say; what does not end in time is judged by the next agent."""

@@ -112,7 +112,8 @@ def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
         waiting = ", ".join(f"{n} is {states.get(n, 'not known to it')}" for n in dict.fromkeys([*absent, *booting]))
         return False, waiting, {}
     running = sum(state == "RUNNING" for state in states.values())
-    return True, f"supervisord {reading.daemon.pid} runs {running} programs", {"programs_running": running}
+    programs = f"{running} program{'' if running == 1 else 's'}"
+    return True, f"supervisord {reading.daemon.pid} runs {programs}", {"programs_running": running}
 
 
 def _orphan_gone(attempt: Attempt, facts: Facts) -> Judgement:

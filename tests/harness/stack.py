@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class EmbeddedStack:
         self.config = self.folder / "etc" / "paramedic.yaml"
         self.site = self.folder / "srv" / "site"
         self.children: list[subprocess.Popen[bytes]] = []
-        self.mode, self.policies, self.extra = "act", ["shipped"], ""
+        self.mode, self.interval, self.policies, self.extra = "act", "1s", ["shipped"], ""
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -134,7 +134,7 @@ stdout_logfile=%(here)s/daphne.log
         return {"PATH": path, "HOME": str(self.folder / "home"), MARK: self.mark, "SHOP_SECRET": "not for the journal"}
 
     def spawn(
-        self, argv: Sequence[str | Path], owner: Owner | None, log: str, cwd: Path | None = None
+        self, argv: Sequence[object], owner: Owner | None, log: str, cwd: Path | None = None
     ) -> subprocess.Popen[bytes]:
         """A process of the stack in a session of its own, its output in the folder."""
         with open(self.folder / log, "ab") as output:
@@ -159,9 +159,19 @@ stdout_logfile=%(here)s/daphne.log
         wait_for("every uWSGI worker accepts", lambda: all(w["accepting"] for w in self.workers()) and self.workers())
         return child.pid
 
+    @property
+    def uid(self) -> int:
+        """Who the stack runs as."""
+        return self.owner.uid if self.owner else os.geteuid()
+
+    def spawn_supervisord(self) -> subprocess.Popen[bytes]:
+        """The start command of the stack, as a person types it: a relative conf, daemonized."""
+        argv = [BIN / "supervisord", "-c", self.conf.name]
+        return self.spawn(argv, self.owner, "supervisord.out", self.conf.parent)
+
     def start_supervisord(self) -> int:
         """Start supervisord, daemonized, and wait until Daphne answers; the daemon's pid."""
-        child = self.spawn([BIN / "supervisord", "-c", self.conf.name], self.owner, "supervisord.out", self.conf.parent)
+        child = self.spawn_supervisord()
         if child.wait(20) != 0:
             raise AssertionError((self.folder / "supervisord.out").read_text())
         wait_for("Daphne answers", lambda: self.status(self.daphne_port) == 200 and "RUNNING" in self.ctl("status"))
@@ -170,14 +180,13 @@ stdout_logfile=%(here)s/daphne.log
     def write_config(self) -> None:
         """paramedic.yaml, and a notify.command that appends to a file."""
         notify = self.folder / "etc" / "notify.py"
-        notify.write_text(
-            f"#!{sys.executable}\nimport sys\nopen({str(self.folder / 'notified')!r}, 'a').write(sys.stdin.read() + '\\n')\n"
-        )
+        append = f"open({str(self.folder / 'notified')!r}, 'a').write(sys.stdin.read() + '\\n')"
+        notify.write_text(f"#!{sys.executable}\nimport sys\n{append}\n")
         notify.chmod(0o755)
         if self.agent_owner:
             os.chown(self.folder / "notified", self.agent_owner.uid, self.agent_owner.gid)
         self.config.write_text(f"""mode: {self.mode}
-interval: 1s
+interval: {self.interval}
 state_dir: {self.folder}/state/paramedic
 runtime_dir: {self.folder}/state/run
 policies: [{", ".join(self.policies)}]
@@ -230,6 +239,59 @@ notify: {{ command: [{notify}], retry: 2s }}
         if found.returncode != 0:
             raise AssertionError(found.stderr)
         return list(json.loads(found.stdout))
+
+    def configured_command(self) -> str:
+        """Lines for paramedic.yaml: how to start the daemon when its launch was never seen."""
+        pairs = ", ".join(f'{name}: "{value}"' for name, value in self.environment().items())
+        user = f"      user: {pwd.getpwuid(self.uid).pw_name}\n" if self.owner and not self.agent_owner else ""
+        return f"      command: [{BIN / 'supervisord'}, -c, {self.conf}]\n{user}      environment: {{ {pairs} }}"
+
+    def as_owner(self, *steps: Callable[[], object]) -> None:
+        """Do something to the stack's files as their owner, in a process of its own."""
+        if self.owner is None:
+            for step in steps:
+                step()
+            return
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                os.setgroups([])
+                os.setgid(self.owner.gid)
+                os.setuid(self.owner.uid)
+                for step in steps:
+                    step()
+                os._exit(0)
+            os._exit(1)
+        if os.waitpid(child, 0)[1] != 0:
+            raise AssertionError("the step failed as the stack's owner")
+
+    def listen_at(self, path: Path) -> int:
+        """Another server that listens at `path`; the inode of its socket."""
+        code = "import socket,sys,time; s=socket.socket(1); s.bind(sys.argv[1]); s.listen(); time.sleep(600)"
+        self.spawn([sys.executable, "-c", code, path], self.owner, "thief.log")
+        wait_for("the other server listens", path.is_socket)
+        return path.stat().st_ino
+
+    def end(self, pid: int, sign: int = signal.SIGKILL) -> None:
+        """Signal one process of this stack and wait until it ended."""
+        if pid not in marked(self.mark):
+            raise AssertionError(f"process {pid} is not of this stack")
+        end(pid, sign)
+
+    def notified_of(self, policy: str) -> list[dict[str, Any]]:
+        """What notify.command was given about incidents of one policy."""
+        return [n for n in self.notified() if n.get("incident", {}).get("policy") == policy]
+
+    def everything_recorded(self) -> str:
+        """The journal, the status, the log and the notifications as text: where no secret may be."""
+        state = self.folder / "state"
+        paths = [
+            *state.glob("paramedic/journal.db*"),
+            *state.glob("run/*"),
+            self.folder / "agent.log",
+            self.folder / "notified",
+        ]
+        return "".join(path.read_bytes().decode("latin-1") for path in paths)
 
     def incident(self, policy: str, result: str = "", deadline_s: float = 15.0) -> dict[str, Any]:
         """The newest incident of a policy, once it has this result and, unless it stays open, is closed."""

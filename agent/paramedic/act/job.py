@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from paramedic.act.spool import Spool
 from paramedic.host.proc import Proc
@@ -18,14 +20,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One repair to do. `incident` is its id, `stamp` the wall-clock second of the decision."""
+    """One repair to do. `incident` is as `history --json` prints it, `stamp` the wall-clock second of the decision."""
 
     act: Act
     facts: Facts
     settings: Settings
     proc: Proc
     spool: Spool
-    incident: str
+    incident: Mapping[str, Any]
     stamp: int
 
     def supervisor(self) -> SupervisorReading:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from paramedic.act.job import Job
 from paramedic.model.record import Report
 
@@ -14,15 +12,7 @@ def notify(job: Job) -> Report:
     words = str(job.act.step.args.get("say") or job.act.why)
     for name, value in {"subject": job.act.subject, **fields}.items():
         words = words.replace("{" + name + "}", str(value))
-    document = {
-        "event": "told",
-        "host": os.uname().nodename,
-        "incident": job.incident,
-        "policy": job.act.policy.name,
-        "subject": str(job.act.subject),
-        "sentence": words,
-    }
-    job.spool.put(document, job.stamp)
+    job.spool.tell("told", words, job.incident)
     if not job.spool.is_configured:
         return Report(False, "recorded only: no notify.command is configured")
     return Report(False, "handed to notify.command")

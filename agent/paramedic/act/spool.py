@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,10 @@ class Spool:
         if self._thread:
             self._thread.join(patience_s)
 
-    def tell(self, event: str, sentence: str, incident: dict[str, Any]) -> None:
+    def tell(self, event: str, sentence: str, incident: Mapping[str, Any]) -> None:
         """An event of an incident, with the incident as `paramedic history --json` prints it."""
         log.info("%s %s on %s: %s", incident["id"], event, incident["subject"], sentence)
-        document = {"event": event, "host": os.uname().nodename, "sentence": sentence, "incident": incident}
+        document = {"event": event, "host": os.uname().nodename, "sentence": sentence, "incident": dict(incident)}
         self.put(document, clock.wall())
 
     def put(self, document: dict[str, Any], stamp: float) -> None:

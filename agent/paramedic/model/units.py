@@ -31,7 +31,9 @@ def render_bytes(value: float) -> str:
 
 
 def render_seconds(value: float) -> str:
-    """`90` -> `1m30s`; below ten seconds with decimals."""
+    """`90` -> `1m30s`; below ten seconds with decimals, below one in milliseconds."""
+    if 0 < value < 1:
+        return f"{value * 1000:.0f}ms"
     if value < 10:
         return f"{value:.3g}s"
     days, rest = divmod(round(value), 86400)

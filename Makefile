@@ -1,0 +1,56 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set themselves up in .venv and install nothing
+# outside this folder. Needs python3 (3.11 or newer) with venv, and make.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# The system's Python first: a Python inside somebody's home cannot be run by the ordinary user that some tests need.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := $(shell find agent policies systemd -type f -not -name '*.pyc')
+
+.PHONY: help demo test check unit lock wheel clean
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/.locked: requirements.lock
+	@test -n "$(PYTHON)" || { echo "cannot set up: no python3 >= 3.11 with venv (on Debian: apt install python3-venv)"; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml README.md $(SOURCES)
+	@rm -rf dist
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@$(PIP) install --no-deps --no-index --force-reinstall dist/*.whl
+	@touch $@
+
+demo: $(VENV)/.installed  ## Play the incident on a real stack in a temporary folder (under 120 s)
+	@PYTHONPATH=tests $(BIN)/python -m demo
+
+check: $(VENV)/.installed
+	@$(BIN)/ruff check agent tests
+	@$(BIN)/ruff format --check --quiet agent tests
+	@$(BIN)/mypy
+	@PYTHONPATH=agent $(BIN)/lint-imports --no-timings
+
+test: check  ## Every check and every test that this machine can run (under 10 minutes)
+	@$(BIN)/python -m pytest
+
+unit: $(VENV)/.installed  ## The fast tests only
+	@$(BIN)/python -m pytest tests/unit tests/scenarios
+
+lock: $(VENV)/.locked  ## Resolve requirements.lock anew
+	@$(BIN)/pip-compile --quiet --all-extras --all-build-deps --allow-unsafe --generate-hashes --strip-extras --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --no-annotate --no-header \
+		--output-file requirements.lock pyproject.toml
+
+wheel: $(VENV)/.installed  ## Build dist/*.whl
+
+clean:  ## Remove what was made here
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

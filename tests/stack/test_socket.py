@@ -1,0 +1,129 @@
+"""The socket disappears, or something else stands in its place: supervisorctl works again, nothing restarts."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.processes import start_ticks
+from harness.stack import EmbeddedStack
+from harness.waiting import stays, wait_for
+
+WITHIN_S = 1.0
+
+
+def control_works(stack: EmbeddedStack) -> bool:
+    """supervisorctl, asked from outside."""
+    return "RUNNING" in stack.ctl("status")
+
+
+def heal_time(stack: EmbeddedStack, inode: int) -> float:
+    """Seconds until the live inode is at its path again; what supervisorctl says then is asserted too."""
+    began = time.monotonic()
+    wait_for("the live socket is back", lambda: stack.socket.is_socket() and stack.socket.stat().st_ino == inode)
+    took = time.monotonic() - began
+    assert control_works(stack)
+    return took
+
+
+def prove_fault_is_real(stack: EmbeddedStack) -> None:
+    """Without an agent a deleted socket stays deleted and supervisorctl is helpless; then put it back."""
+    spare = stack.folder / "tmp" / "spare"
+    os.link(stack.socket, spare)
+    stack.socket.unlink()
+    assert "no such file" in stack.ctl("status")
+    stays("the socket does not come back by itself", lambda: not stack.socket.exists(), 1.0)
+    os.rename(spare, stack.socket)
+    assert control_works(stack)
+
+
+def test_a_deleted_socket_is_healed_within_a_second_twenty_times(stack: EmbeddedStack) -> None:
+    daemon = stack.start_supervisord()
+    prove_fault_is_real(stack)
+    stack.interval = "30s"  # so that only the folder event can be in time
+    stack.start_agent()
+    daphne, inode = stack.daphnes(), stack.socket.stat().st_ino
+    born = start_ticks(daphne[0])
+    for turn in range(20):
+        stack.socket.unlink()
+        assert heal_time(stack, inode) < WITHIN_S, f"turn {turn}"
+    assert (stack.supervisords(), stack.daphnes(), start_ticks(daphne[0])) == ([daemon], daphne, born)
+    wait_for("twenty healed incidents", lambda: sum(i["result"] == "healed" for i in stack.history()) == 20)
+    told = stack.history()[-1]
+    assert (told["diagnosis"], told["policy"]) == ("socket-missing", "socket-lost")
+    action = told["actions"][0]
+    assert (action["action"], action["outcome"]) == ("restore_socket", "met")
+    assert action["gained"] == {"programs_untouched": 1}
+    assert 0 < action["seconds"] < WITHIN_S
+
+
+@pytest.mark.parametrize("content", ["", "somebody's notes\n"])
+def test_a_plain_file_at_the_path_is_moved_aside_and_not_lost(stack: EmbeddedStack, content: str) -> None:
+    stack.start_supervisord()
+    inode = stack.socket.stat().st_ino
+    os.link(stack.socket, stack.folder / "tmp" / "spare")
+    stack.as_owner(stack.socket.unlink, lambda: stack.socket.write_text(content))
+    assert "refused connection" in stack.ctl("status")
+    stays("the plain file does not go away by itself", stack.socket.is_file, 0.5)
+    os.rename(stack.folder / "tmp" / "spare", stack.socket)
+    stack.start_agent()
+    stack.as_owner(stack.socket.unlink, lambda: stack.socket.write_text(content))
+    assert heal_time(stack, inode) < WITHIN_S
+    aside = list(Path(stack.folder / "tmp").glob("supervisor.sock.aside-*"))
+    assert [path.read_text() for path in aside] == ([content] if content else [])
+    told = stack.incident("socket-lost", "healed")
+    assert told["diagnosis"] in ("socket-missing", "socket-replaced")
+
+
+def test_a_folder_at_the_path_is_moved_aside_with_what_is_in_it(stack: EmbeddedStack) -> None:
+    stack.start_supervisord()
+    inode = stack.socket.stat().st_ino
+    stack.start_agent()
+    precious = stack.folder / "tmp" / "precious"
+    stack.as_owner(precious.mkdir, lambda: (precious / "letter").write_text("dear"), stack.socket.unlink)
+    heal_time(stack, inode)
+    stack.as_owner(lambda: os.rename(stack.socket, stack.folder / "tmp" / "other-name"))
+    heal_time(stack, inode)
+    stack.as_owner(lambda: os.unlink(stack.folder / "tmp" / "other-name"))
+    stack.as_owner(stack.socket.unlink, lambda: os.rename(precious, stack.socket))
+    heal_time(stack, inode)
+    found = [*stack.folder.glob("tmp/precious/letter"), *stack.folder.glob("tmp/supervisor.sock.aside-*/letter")]
+    assert [path.read_text() for path in found] == ["dear"]
+
+
+def test_another_servers_live_socket_is_told_and_left_alone(stack: EmbeddedStack) -> None:
+    stack.start_supervisord()
+    stack.start_agent()
+    other = stack.listen_at(stack.folder / "tmp" / "thief.sock")
+    stack.as_owner(lambda: os.rename(stack.folder / "tmp" / "thief.sock", stack.socket))
+    told = stack.incident("daemon-told")
+    assert told["diagnosis"] == "daemon-foreign"
+    stays("the other server keeps the path", lambda: stack.socket.stat().st_ino == other, 1.5)
+
+
+def test_a_stale_socket_without_a_daemon_leads_to_a_start_by_the_configured_command(stack: EmbeddedStack) -> None:
+    daemon = stack.start_supervisord()
+    stack.end(daemon)
+    for daphne in stack.daphnes():
+        stack.end(daphne)
+    assert "refused connection" in stack.ctl("status")
+    stack.extra = stack.configured_command()
+    stack.start_agent()
+    told = stack.incident("daemon-dead", "healed", 20)
+    assert told["diagnosis"] == "socket-stale"
+    assert control_works(stack)
+    assert (len(stack.supervisords()), len(stack.daphnes())) == (1, 1)
+    assert os.stat(f"/proc/{stack.supervisords()[0]}").st_uid == stack.uid
+
+
+def test_a_stale_socket_without_any_recipe_is_told_with_the_line_to_write(stack: EmbeddedStack) -> None:
+    daemon = stack.start_supervisord()
+    stack.end(daemon)
+    stack.start_agent()
+    told = stack.incident("daemon-dead", "refused")
+    assert "write stack.supervisor.main.command" in told["actions"][0]["detail"]
+    assert stack.supervisords() == []
+    assert stack.status(stack.daphne_port) == 200
