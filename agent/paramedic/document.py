@@ -54,7 +54,7 @@ def parse(text: str, file: str) -> Item:
         raise DocumentError(start.says(f"cannot read it: larger than {MAX_BYTES // 1024} KiB"))
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            _refuse_alias(event, file)
+            _refuse_magic(event, file)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -66,11 +66,13 @@ def parse(text: str, file: str) -> Item:
     return _item(node, file, 0) if node is not None else Item(None, start)
 
 
-def _refuse_alias(event: yaml.Event, file: str) -> None:
+def _refuse_magic(event: yaml.Event, file: str) -> None:
+    mark = event.start_mark
+    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        mark = event.start_mark
-        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
         raise DocumentError(place.says("cannot use anchors and aliases: write the value out"))
+    if getattr(event, "tag", None):
+        raise DocumentError(place.says("cannot use tags (!...): write the plain value"))
 
 
 def _item(node: yaml.Node, file: str, depth: int) -> Item:

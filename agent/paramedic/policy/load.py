@@ -86,33 +86,38 @@ def _policy(item: Item, errors: expect.Errors) -> Policy | None:
     name = expect.text(keys["name"], "a policy's name", errors)
     watch = expect.choice(keys["watch"], KINDS, "watch", errors)
     do = _ladder(keys["do"], watch, errors)
-    if not name or not watch:
-        return None
     when = _condition(keys["when"], watch, errors)
     clear = _condition(keys["clear"], watch, errors) if "clear" in keys else None
-    if not when or not do:
-        return None
     disruptive = any(ACTIONS[rung.action].is_disruptive for rung in do)
+    about = expect.text(keys["about"], "about", errors) if "about" in keys else None
+    mode = expect.choice(keys["mode"], ("act", "observe"), "mode", errors) if "mode" in keys else None
+    limit = _limit(keys.get("limit"), disruptive, errors)
+    timing = {
+        "for_s": _seconds(keys, "for", 0.0, errors),
+        "cooldown_s": _seconds(keys, "cooldown", DISRUPTIVE_COOLDOWN_S if disruptive else 0.0, errors),
+    }
+    most, calendar = _count(keys.get("max_targets"), errors), _calendar(keys, errors)
+    if not (name and watch and when and do):
+        return None
     return Policy(
         name=name,
         watch=watch,
         when=when,
         do=do,
-        about=expect.text(keys["about"], "about", errors) or "" if "about" in keys else "",
-        for_s=_seconds(keys, "for", 0.0, errors),
+        about=about or "",
         clear=clear,
-        cooldown_s=_seconds(keys, "cooldown", DISRUPTIVE_COOLDOWN_S if disruptive else 0.0, errors),
-        limit=_limit(keys.get("limit"), disruptive, errors),
-        max_targets=_count(keys.get("max_targets"), errors),
-        mode=expect.choice(keys["mode"], ("act", "observe"), "mode", errors) or "act" if "mode" in keys else "act",
-        at=_calendar(keys, errors),
+        limit=limit,
+        max_targets=most,
+        mode=mode or "act",
+        at=calendar,
         source=f"{item.place.file}:{item.place.line}",
+        **timing,
     )
 
 
-def _condition(item: Item, watch: str, errors: expect.Errors) -> Condition | None:
+def _condition(item: Item, watch: str | None, errors: expect.Errors) -> Condition | None:
     words = expect.text(item, "a condition", errors)
-    if words is None:
+    if words is None or watch is None:
         return None
     try:
         return parse_condition(words, watch)

@@ -1,0 +1,185 @@
+"""facts/: a diagnosis only from sources that agree, unknown where they do not, and lineage that outlives a daemon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from paramedic.facts import join, learn
+from paramedic.facts.supervisor import diagnose
+from paramedic.model.facts import Known, Preflight, Subject, SupervisorKnown, Unknown
+from paramedic.model.readings import (
+    ChildRecord,
+    HostReading,
+    Identity,
+    OrphanReading,
+    PathKind,
+    PathReading,
+    ProgramReading,
+    RpcReading,
+    Sample,
+    SupervisorReading,
+    Unreadable,
+    UwsgiReading,
+)
+from unit.builders import DAEMON, MAIN, MIB, SOCKET, WEB, gone, supervisor, uwsgi, worker
+
+ABSENT = PathReading(PathKind.ABSENT)
+KEPT = RpcReading("/tmp/.paramedic-0/supervisor.sock", "RUNNING", 100, "shop", ())
+SILENT = Unreadable("no answer within the deadline")
+
+
+@pytest.mark.parametrize(
+    ("reading", "diagnosis", "evidence"),
+    [
+        (supervisor(), "ok", ""),
+        (supervisor(path=ABSENT, rpc=KEPT), "socket-missing", "is gone"),
+        (supervisor(path=replace(ABSENT, parent=False), rpc=KEPT), "socket-missing", "is gone with its folder"),
+        (supervisor(path=ABSENT, kept_inode=None, rpc=SILENT), "socket-missing", "is gone"),
+        (
+            supervisor(path=PathReading(PathKind.FILE, 8, size=5), rpc=KEPT),
+            "socket-replaced",
+            "a plain file of 5 bytes",
+        ),
+        (supervisor(path=PathReading(PathKind.SOCKET, 8), rpc=KEPT), "socket-replaced", "a dead socket"),
+        (supervisor(path=PathReading(PathKind.DIRECTORY, 8), rpc=KEPT), "socket-replaced", "a directory"),
+        (
+            supervisor(path=PathReading(PathKind.SOCKET, 8), listener_at_path=True, rpc=KEPT),
+            "daemon-foreign",
+            "another",
+        ),
+        (supervisor(rpc=Unreadable("401 Unauthorized")), "auth-refused", "refuses the username"),
+        (supervisor(rivals=(100, 200)), "daemon-duplicate", "100, 200"),
+        (gone(), "daemon-dead", "its socket and its pidfile"),
+        (gone(socket_left=False), "daemon-dead", "it left its pidfile behind"),
+        (replace(gone(), seen_alive=False), "socket-stale", "has no listener"),
+        (replace(gone(socket_left=False), seen_alive=False), "daemon-dead", "its pidfile"),
+        (gone(socket_left=False, pidfile_left=False), "daemon-stopped", "it removed its socket and pidfile"),
+        (gone(said="received SIGTERM indicating exit request"), "daemon-stopped", "its log says"),
+        (
+            gone(socket_left=False, pidfile_left=False, said="received SIGHUP indicating restart request"),
+            "daemon-dead",
+            "",
+        ),
+        (
+            replace(gone(socket_left=False, pidfile_left=False), seen_alive=False),
+            "daemon-stopped",
+            "no trace that it ever started",
+        ),
+        (replace(gone(), listener_at_path=True), "daemon-foreign", "ours does not run"),
+    ],
+)
+def test_diagnoses(reading: SupervisorReading, diagnosis: str, evidence: str) -> None:
+    found = diagnose(reading)
+    assert not isinstance(found, Unknown), found
+    assert found[0] == diagnosis
+    assert evidence in found[1]
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        supervisor(rpc=SILENT),
+        supervisor(listening_inode=None),
+        supervisor(path=ABSENT, rpc=SILENT),
+        supervisor(path=ABSENT, rpc=replace(KEPT, state="it is shutting down or restarting")),
+        supervisor(rpc=RpcReading(SOCKET, "it is shutting down or restarting", 0, "", ())),
+        supervisor(rpc=RpcReading(SOCKET, "RUNNING", 4711, "shop", ())),
+        replace(gone(), trace=None),
+    ],
+)
+def test_sources_that_do_not_agree_are_unknown(reading: SupervisorReading) -> None:
+    assert isinstance(diagnose(reading), Unknown)
+
+
+def sample(**more: object) -> Sample:
+    """A sample with a healthy host."""
+    host = HostReading(1000 * MIB, 100 * MIB, 0, 0, 0, Unreadable("no PSI"), 1.0, 0.5)
+    return replace(Sample(1000.0, 1_700_001_000.0, host), **more)  # type: ignore[arg-type]
+
+
+CHILD = ChildRecord("daphne", Identity(101, 5001), 101, DAEMON)
+ORPHAN = OrphanReading(CHILD, "daphne -p 1", 5 * MIB, 60.0, None)
+
+
+def test_the_host_in_percent_and_without_psi() -> None:
+    host = join(sample(), Known()).of_kind("host")[0].fields
+    assert host["memory.used_percent"] == pytest.approx(90.0)
+    assert isinstance(host["pressure.memory.some_avg10"], Unknown)
+    unreadable = join(sample(host=Unreadable("impossible")), Known()).of_kind("host")[0].fields
+    assert isinstance(unreadable["memory.used_percent"], Unknown)
+
+
+def test_an_orphan_is_explained_by_its_dead_daemon_and_stands_alone_beside_a_living_one() -> None:
+    dead = join(sample(supervisor={"main": replace(gone(), orphans=(ORPHAN,))}), Known())
+    alive = join(sample(supervisor={"main": supervisor(orphans=(ORPHAN,))}), Known())
+    name = Subject("orphan", "main/daphne@101")
+    assert dead.subjects[name].cause == MAIN
+    assert alive.subjects[name].cause is None
+    assert alive.subjects[name].fields["kind"] == "program"
+    assert "still running: daphne (101)" in dead.subjects[MAIN].findings[0].evidence
+
+
+def test_a_doubted_orphan_is_unknown_and_says_which_proof_is_missing() -> None:
+    doubted = replace(ORPHAN, doubt="its environment cannot be read")
+    found = join(sample(supervisor={"main": supervisor(orphans=(doubted,))}), Known()).of_kind("orphan")[0]
+    assert found.fields["kind"] == Unknown("its environment cannot be read")
+    assert "it is not touched: its environment cannot be read" in found.findings[0].evidence
+
+
+def test_a_fatal_program_comes_with_its_spawn_error() -> None:
+    fatal = ProgramReading("daphne", "FATAL", None, "can't find command 'daphne'", 0.0)
+    reading = supervisor(rpc=RpcReading(SOCKET, "RUNNING", 100, "shop", (fatal,)))
+    found = join(sample(supervisor={"main": reading}), Known()).of_kind("supervisor.program")[0]
+    assert found.findings[0].evidence == "FATAL: can't find command 'daphne'"
+
+
+def test_uwsgi_sums_are_unknown_as_long_as_one_worker_is() -> None:
+    known = Known(baselines={Identity(11, 110): 30 * MIB, Identity(12, 120): 30 * MIB})
+    whole = join(sample(uwsgi={"web": uwsgi(worker(1, 11), worker(2, 12))}), known).subjects[WEB].fields
+    assert (whole["uss"], whole["baseline_uss"], whole["workers"], whole["idle"]) == (80 * MIB, 60 * MIB, 2, 2)
+    partial = uwsgi(worker(1, 11), worker(2, 13, memory=Unreadable("not read yet")), worker(3, 14, status="cheap"))
+    fields = join(sample(uwsgi={"web": partial}), known).subjects[WEB].fields
+    assert isinstance(fields["uss"], Unknown)
+    assert isinstance(fields["baseline_uss"], Unknown)
+    assert fields["rss"] == 100 * MIB
+
+
+def test_a_broken_app_stays_a_finding_until_a_later_preflight() -> None:
+    known = Known(preflights={"web": Preflight("broken", "no module named x", 1.0)})
+    found = join(sample(uwsgi={"web": uwsgi(worker(1, 11))}), known).subjects[WEB]
+    assert found.fields["diagnosis"] == "app-broken"
+    assert found.findings[0].evidence == "no module named x"
+
+
+def test_only_a_healthy_daemons_word_changes_its_lineage() -> None:
+    seen = learn(Known(), sample(supervisor={"main": supervisor()}))
+    assert seen.supervisors["main"] == SupervisorKnown(DAEMON, (CHILD,))
+    for silent in (gone(), supervisor(rpc=SILENT), supervisor(rpc=RpcReading(SOCKET, "stopping", 0, "", ()))):
+        assert learn(seen, sample(supervisor={"main": silent})) == seen
+
+
+def test_children_of_the_old_daemon_stay_recorded_while_they_live() -> None:
+    seen = Known(supervisors={"main": SupervisorKnown(DAEMON, (CHILD,))})
+    second = supervisor(
+        daemon=Identity(200, 9000), rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", ()), orphans=(ORPHAN,)
+    )
+    later = learn(seen, sample(supervisor={"main": second})).supervisors["main"]
+    assert (later.daemon, later.strays) == (Identity(200, 9000), (CHILD,))
+    ended = learn(Known(supervisors={"main": later}), sample(supervisor={"main": replace(second, orphans=())}))
+    assert ended.supervisors["main"].strays == ()
+
+
+def test_a_baseline_is_the_first_uss_after_a_minute_and_goes_with_its_worker() -> None:
+    def after(age_s: float, known: Known, pid: int = 11) -> Known:
+        return learn(known, sample(uwsgi={"web": uwsgi(worker(1, pid, age_s=age_s))}))
+
+    assert after(30, Known()).baselines == {}
+    settled = after(61, Known())
+    assert settled.baselines == {Identity(11, 110): 40 * MIB}
+    assert after(9000, Known()).baselines == {}, "an old worker has no baseline any more"
+    assert after(9000, settled).baselines == settled.baselines
+    assert after(5, settled, pid=12).baselines == {}
+    unread: dict[str, UwsgiReading | Unreadable] = {"web": Unreadable("silence")}
+    assert learn(settled, sample(uwsgi=unread)).baselines == settled.baselines

@@ -1,0 +1,94 @@
+"""incident.py: opened at the first symptom, closed when it is gone and all that was done is judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from paramedic.incident import Key, farewell, news, open_and_close, told
+from paramedic.model.facts import Finding, Subject
+from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status
+from unit.builders import MAIN, WEB, YES, attempt, facts, subject
+
+KEY: Key = ("p", WEB)
+FIRING, PENDING = RuleState(Phase.FIRING), RuleState(Phase.PENDING)
+SEEN = facts(subject(WEB, {}))
+
+
+def opened() -> Incident:
+    """An open incident of policy p on web."""
+    found, _ = open_and_close({}, {KEY: PENDING}, {KEY: YES}, (), SEEN, 1)
+    return found[KEY]
+
+
+def close(*attempts: Attempt) -> Incident | None:
+    """The incident after its symptom went away; None while it stays open."""
+    incident = opened()
+    mine = [replace(a, incident=incident.id) for a in attempts]
+    _, closed = open_and_close({KEY: incident}, {}, {}, mine, SEEN, 1)
+    return closed[0] if closed else None
+
+
+def test_it_opens_at_the_first_symptom_with_its_evidence() -> None:
+    incident = opened()
+    assert (incident.policy, incident.subject, incident.evidence, incident.result) == ("p", WEB, "it is so", "open")
+
+
+def test_it_is_named_after_the_finding() -> None:
+    finding = Finding("socket-missing", MAIN, "gone", "link")
+    main = facts(subject(MAIN, {}, findings=(finding,)))
+    found, _ = open_and_close({}, {("p", MAIN): PENDING}, {("p", MAIN): YES}, (), main, 1)
+    assert found["p", MAIN].diagnosis == "socket-missing"
+
+
+def test_a_symptom_with_a_cause_opens_no_incident_of_its_own() -> None:
+    orphan = Subject("orphan", "main/x@1")
+    explained = facts(subject(orphan, {}, cause=MAIN))
+    assert open_and_close({}, {("p", orphan): FIRING}, {("p", orphan): YES}, (), explained, 1) == ({}, [])
+
+
+def test_it_stays_open_until_everything_done_is_judged() -> None:
+    assert close(attempt(Status.DONE)) is None
+    assert close(attempt(Status.RUNNING)) is None
+
+
+def test_its_result_says_who_healed_it() -> None:
+    results = {
+        "healed": (attempt(Status.MISSED), attempt(Status.MET)),
+        "cleared": (attempt(Status.MET, action="notify"),),
+        "observed": (attempt(Status.OBSERVED),),
+    }
+    for result, attempts in results.items():
+        closed = close(*attempts)
+        assert closed is not None
+        assert closed.result == result
+        assert closed.closed == SEEN.wall
+
+
+def test_a_person_hears_of_it_when_it_fires_and_once() -> None:
+    incident = opened()
+    assert news([incident], {KEY: PENDING}, (), ()) == []
+    event = news([incident], {KEY: FIRING}, (), ())[0]
+    assert (event.name, event.sentence) == ("opened", "it is so")
+    assert news([told(incident, event)], {KEY: FIRING}, (), ()) == []
+
+
+def test_a_refusal_and_giving_up_are_told_with_their_reason() -> None:
+    incident = replace(opened(), told=("opened",))
+    refusal = attempt(Status.REFUSED, incident=incident.id, detail="the app is broken")
+    event = news([incident], {KEY: FIRING}, (refusal,), ())[0]
+    assert (event.name, event.sentence) == ("refused", "chain_reload was refused: the app is broken")
+    assert told(incident, event).result == "refused"
+    hold = Hold("p", WEB, "gave up", "no rung is left", "later")
+    assert [e.name for e in news([incident], {KEY: FIRING}, (), (hold,))] == ["gave up"]
+
+
+def test_the_end_is_told_to_who_heard_of_the_beginning() -> None:
+    incident = opened()
+    assert farewell(incident, ()) is None
+    heard = replace(incident, told=("opened",), result="healed")
+    event = farewell(heard, (attempt(Status.MET, incident=incident.id, detail="4 workers are new"),))
+    assert event is not None
+    assert (event.name, event.sentence) == ("healed", "chain_reload: 4 workers are new")
+    cleared = farewell(replace(heard, result="cleared"), ())
+    assert cleared is not None
+    assert cleared.name == "cleared"

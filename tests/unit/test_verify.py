@@ -1,0 +1,122 @@
+"""verify.py: an action is met by what later samples show, never by what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from paramedic.model.facts import Facts, Subject
+from paramedic.model.readings import ChildRecord, Identity, PathKind, PathReading, ProgramReading, RpcReading
+from paramedic.model.record import Attempt, Status
+from paramedic.verify import deadline, expect, judge
+from unit.builders import DAEMON, HOST, MAIN, MIB, SOCKET, WEB, attempt, facts, subject, supervisor, uwsgi, worker
+
+
+def seen(reading: object, at: float = 920.0, diagnosis: str = "ok") -> Facts:
+    """Facts with one supervisor or uwsgi, and 500 MiB available."""
+    name = WEB if hasattr(reading, "workers") else MAIN
+    host = subject(HOST, {"memory.available": 500 * MIB})
+    return facts(subject(name, {"diagnosis": diagnosis}, reading=reading), host, at=at)
+
+
+def reload_of(*workers: object) -> Attempt:
+    """A chain reload whose `before` was taken of these workers."""
+    return attempt(Status.DONE, before=expect(WEB, seen(uwsgi(*workers))))  # type: ignore[arg-type]
+
+
+def test_a_sample_older_than_the_action_judges_nothing() -> None:
+    met_otherwise = attempt(Status.DONE, action="notify", finished=910.0)
+    assert judge(met_otherwise, facts(at=910.0)) is met_otherwise
+    assert judge(met_otherwise, facts(at=911.0)).status is Status.MET
+
+
+def test_what_is_judged_is_not_judged_again() -> None:
+    for status in (Status.MET, Status.MISSED, Status.REFUSED, Status.OBSERVED):
+        final = attempt(status)
+        assert judge(final, facts(at=99999.0)) is final
+
+
+def test_a_chain_reload_is_met_when_every_worker_is_new_accepts_and_has_its_app() -> None:
+    began = reload_of(worker(1, 11, rss_bytes=200 * MIB), worker(2, 12, rss_bytes=200 * MIB))
+    half = seen(uwsgi(worker(1, 21), worker(2, 12)))
+    assert judge(began, half) is began
+    booting = seen(uwsgi(worker(1, 21), worker(2, 22, accepting=False)))
+    assert judge(began, booting) is began
+    empty = seen(uwsgi(worker(1, 21), worker(2, 22, apps=0)))
+    assert judge(began, empty) is began
+    met = judge(began, seen(uwsgi(worker(1, 21), worker(2, 22))))
+    assert met.status is Status.MET
+    assert met.gained == {"bytes": 300 * MIB, "host_bytes": 0}
+    assert met.seconds == 20.0
+
+
+def test_a_chain_that_stalls_is_missed_with_the_worker_it_waits_for() -> None:
+    began = reload_of(worker(1, 11), worker(2, 12))
+    late = judge(began, seen(uwsgi(worker(1, 21), worker(2, 12)), at=961.0))
+    assert late.status is Status.MISSED
+    assert "waiting for worker 2" in late.detail
+
+
+def test_cheaped_workers_are_not_waited_for() -> None:
+    began = reload_of(worker(1, 11), worker(2, 12, status="cheap"))
+    assert judge(began, seen(uwsgi(worker(1, 21), worker(2, 12, status="cheap")))).status is Status.MET
+
+
+def test_the_deadline_of_a_chain_grows_with_workers_and_mercy() -> None:
+    two, four = seen(uwsgi(worker(1, 1), worker(2, 2))), seen(uwsgi(*(worker(n, n) for n in range(1, 5))))
+    assert deadline("chain_reload", WEB, four) - deadline("chain_reload", WEB, two) == 2 * (8 + 30)
+
+
+def restored(**more: object) -> Status:
+    """The judgement of restore_socket after a sample with a changed reading."""
+    done = attempt(Status.DONE, action="restore_socket", target=MAIN, before=expect(MAIN, seen(supervisor())))
+    return judge(done, seen(supervisor(**more))).status
+
+
+def test_a_restored_socket_is_met_when_the_daemon_answers_at_its_own_path() -> None:
+    assert restored() is Status.MET
+    assert restored(path=PathReading(PathKind.ABSENT)) is Status.DONE
+    assert restored(rpc=RpcReading("/tmp/.paramedic-0/x", "RUNNING", 100, "shop", ())) is Status.DONE
+    assert restored(path=PathReading(PathKind.SOCKET, inode=99)) is Status.DONE
+
+
+def test_programs_that_kept_their_pid_are_counted_as_untouched() -> None:
+    done = attempt(Status.DONE, action="restore_socket", target=MAIN, before=expect(MAIN, seen(supervisor())))
+    assert judge(done, seen(supervisor())).gained == {"programs_untouched": 1}
+    other = ProgramReading("daphne", "RUNNING", Identity(999, 1), "", 1.0)
+    touched = supervisor(rpc=RpcReading(SOCKET, "RUNNING", 100, "shop", (other,)))
+    assert judge(done, seen(touched)).gained == {"programs_untouched": 0}
+
+
+@pytest.mark.parametrize(
+    ("state", "diagnosis", "status"),
+    [
+        ("RUNNING", "ok", Status.MET),
+        ("STARTING", "ok", Status.DONE),
+        ("BACKOFF", "ok", Status.DONE),
+        ("FATAL", "ok", Status.DONE),
+        ("RUNNING", "socket-replaced", Status.DONE),
+    ],
+)
+def test_a_restarted_daemon_is_met_when_what_ran_before_runs(state: str, diagnosis: str, status: Status) -> None:
+    recorded = (ChildRecord("daphne", Identity(101, 1), 101, DAEMON),)
+    before = expect(MAIN, seen(supervisor(daemon=None, recorded=recorded)))
+    done = attempt(Status.DONE, action="restart_supervisord", target=MAIN, before=before)
+    program = ProgramReading("daphne", state, Identity(301, 1), "", 1.0)
+    reading = supervisor(daemon=Identity(300, 1), rpc=RpcReading(SOCKET, "RUNNING", 300, "shop", (program,)))
+    assert judge(done, seen(reading, diagnosis=diagnosis)).status is status
+
+
+def test_an_orphan_is_gone_when_no_sample_shows_it() -> None:
+    orphan = Subject("orphan", "main/daphne@7")
+    done = attempt(Status.DONE, action="kill_orphans", target=orphan)
+    assert judge(done, facts(subject(orphan, {}), at=920.0)).status is Status.DONE
+    assert judge(done, facts(subject(MAIN, {}, reading=supervisor()), at=920.0)).status is Status.MET
+
+
+def test_a_repair_that_still_runs_is_not_met_but_can_be_missed() -> None:
+    running = replace(reload_of(worker(1, 11)), status=Status.RUNNING, finished=None)
+    new = seen(uwsgi(worker(1, 21)))
+    assert judge(running, new) is running
+    assert judge(running, replace(new, monotonic=99999.0)).status is Status.MISSED
