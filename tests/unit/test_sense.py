@@ -1,0 +1,183 @@
+"""sense/: confs and inis as their owners read them, memory from a /proc in a folder, impossible numbers unknown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from paramedic.host.proc import Proc
+from paramedic.host.processes import Row, conf_of, is_supervisord
+from paramedic.model.readings import HostReading, Identity, MemoryReading, Unreadable
+from paramedic.model.stack import SupervisorEntry, UwsgiEntry
+from paramedic.sense.memory import Rollups, read_host
+from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf
+from paramedic.sense.uwsgi_ini import read_uwsgi_conf
+
+MEMINFO = "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: {available} kB\nSwapTotal: 100 kB\nSwapFree: {free} kB\n"
+
+
+def host(tmp_path: Path, available: int = 200, free: int = 50) -> HostReading | Unreadable:
+    """The host that a folder shows."""
+    (tmp_path / "meminfo").write_text(MEMINFO.format(available=available, free=free))
+    return read_host(Proc(str(tmp_path)))
+
+
+def test_host_memory_without_psi_and_without_vmstat(tmp_path: Path) -> None:
+    found = host(tmp_path)
+    assert isinstance(found, HostReading)
+    assert (found.total_bytes, found.available_bytes, found.swap_free_bytes) == (1000 * 1024, 200 * 1024, 50 * 1024)
+    assert isinstance(found.some_avg10, Unreadable)
+    assert isinstance(found.oom_kills, Unreadable)
+
+
+def test_host_memory_with_psi(tmp_path: Path) -> None:
+    (tmp_path / "pressure").mkdir()
+    (tmp_path / "pressure" / "memory").write_text(
+        "some avg10=1.50 avg60=0.20 total=1\nfull avg10=0.70 avg60=0.1 total=1\n"
+    )
+    (tmp_path / "vmstat").write_text("pgfault 1\noom_kill 3\n")
+    found = host(tmp_path)
+    assert isinstance(found, HostReading)
+    assert (found.some_avg10, found.some_avg60, found.full_avg10, found.oom_kills) == (1.5, 0.2, 0.7, 3)
+
+
+@pytest.mark.parametrize(("available", "free"), [(2000, 50), (200, 500)])
+def test_impossible_numbers_are_unreadable(tmp_path: Path, available: int, free: int) -> None:
+    assert isinstance(host(tmp_path, available, free), Unreadable)
+
+
+def test_a_host_without_meminfo_is_unreadable(tmp_path: Path) -> None:
+    assert isinstance(read_host(Proc(str(tmp_path))), Unreadable)
+
+
+def test_rollups_read_a_few_each_pass_the_grown_one_first(tmp_path: Path) -> None:
+    def write(pid: int, rss_kib: int) -> Identity:
+        folder = tmp_path / str(pid)
+        folder.mkdir(exist_ok=True)
+        (folder / "stat").write_text(f"{pid} (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 77 0 1\n")
+        lines = (
+            f"Rss: {rss_kib} kB\nPss: {rss_kib} kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: {rss_kib - 1} kB\nSwap: 2 kB\n"
+        )
+        (folder / "smaps_rollup").write_text("0-1 ---p 0 00:00 0 [rollup]\n" + lines)
+        return Identity(pid, 77)
+
+    one, two = write(1, 100), write(2, 100)
+    rollups = Rollups(Proc(str(tmp_path)), each_pass=1)
+    sizes = {one: 100 * 1024, two: 100 * 1024}
+    rollups.refresh(sizes, 1.0)
+    assert rollups.of(one) == MemoryReading(100 * 1024, 100 * 1024, 2048, 1.0)
+    assert isinstance(rollups.of(two), Unreadable)
+    rollups.refresh(sizes, 2.0)
+    assert isinstance(rollups.of(two), MemoryReading)
+    write(2, 900)
+    rollups.refresh({one: 100 * 1024, two: 900 * 1024}, 3.0)
+    grown = rollups.of(two)
+    assert isinstance(grown, MemoryReading)
+    assert grown.uss_bytes == 900 * 1024
+    rollups.refresh({one: 100 * 1024}, 4.0)
+    assert isinstance(rollups.of(two), Unreadable)
+
+
+def conf(tmp_path: Path, text: str) -> Path:
+    """A supervisord.conf with this text."""
+    path = tmp_path / "supervisord.conf"
+    path.write_text(text)
+    return path
+
+
+def test_a_conf_is_expanded_as_supervisor_does(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "a.conf").write_text("[program:a]\ncommand=/bin/a ; the command\nstopwaitsecs=3\n")
+    path = conf(
+        tmp_path,
+        "[unix_http_server]\nfile=%(here)s/s.sock\nusername=u\npassword=p%%w\n[supervisord]\nidentifier=shop\n"
+        "logfile=%(ENV_LOGS)s/%(identifier)s.log\n[include]\nfiles=conf.d/*.conf\n",
+    )
+    found = read_supervisor_conf(SupervisorEntry("main", str(path)), {"LOGS": "/var/log"})
+    assert (found.socket, found.logfile) == (f"{tmp_path}/s.sock", "/var/log/shop.log")
+    assert (found.username, found.password) == ("u", "p%w")
+    assert [(p.name, p.command, p.stopwaitsecs) for p in found.programs] == [("a", "/bin/a", 3.0)]
+    assert "p%w" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("no section = here\n", "File contains no section headers"),
+        ("[supervisord]\nlogfile=%(ENV_NOWHERE)s\n", "[supervisord] logfile uses %(ENV_NOWHERE)s"),
+    ],
+)
+def test_a_conf_that_cannot_be_understood_says_why(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(ConfUnreadable) as caught:
+        read_supervisor_conf(SupervisorEntry("main", str(conf(tmp_path, text))), {})
+    assert why in str(caught.value)
+
+
+def test_an_ini_with_magic_variables_includes_and_repeated_keys(tmp_path: Path) -> None:
+    (tmp_path / "common.ini").write_text("[uwsgi]\nstats = %d%n.stats\nworker-reload-mercy = 9\n")
+    ini = tmp_path / "web.ini"
+    ini.write_text(
+        "[uwsgi]\nbase = /srv/app\nini = common.ini\nchdir = %(base)\nwsgi = shop.wsgi:app\nhome = $(HOME)/venv\n"
+        "touch-chain-reload = %dreload\nenv = A=1\nenv = B=x=y\npythonpath = /one\npythonpath = /two\n; no = thing\n"
+        "lazy-apps = true\nsafe-pidfile = run/%n.pid\n[other]\nstats = /wrong\n"
+    )
+    found = read_uwsgi_conf(UwsgiEntry("web", str(ini)))
+    assert (found.module, found.callable, found.chdir) == ("shop.wsgi", "app", "/srv/app")
+    assert found.stats == f"{tmp_path}/common.stats"
+    assert found.chain_reload == f"{tmp_path}/reload"
+    assert found.home == f"{os.environ['HOME']}/venv"
+    assert found.env == (("A", "1"), ("B", "x=y"))
+    assert found.pythonpath == ("/one", "/two")
+    assert (found.lazy_apps, found.mercy_s, found.pidfile) == (True, 9.0, "/srv/app/run/web.pid")
+
+
+def test_overrides_of_the_entry_win(tmp_path: Path) -> None:
+    ini = tmp_path / "web.ini"
+    ini.write_text("[uwsgi]\nstats = 127.0.0.1:9191\nmodule = a\n")
+    entry = UwsgiEntry("web", str(ini), chain_reload="/srv/touch")
+    found = read_uwsgi_conf(entry)
+    assert (found.stats, found.chain_reload, found.module, found.callable) == (
+        "127.0.0.1:9191",
+        "/srv/touch",
+        "a",
+        "application",
+    )
+
+
+def test_an_ini_that_includes_itself_is_refused(tmp_path: Path) -> None:
+    ini = tmp_path / "web.ini"
+    ini.write_text("[uwsgi]\nini = web.ini\n")
+    with pytest.raises(ValueError, match="includes are nested deeper than 16"):
+        read_uwsgi_conf(UwsgiEntry("web", str(ini)))
+
+
+@pytest.mark.parametrize(
+    ("words", "is_one"),
+    [
+        ("/usr/bin/python3 /usr/bin/supervisord -n -c x", True),
+        ("supervisord -n", True),
+        ("/venv/bin/python -m supervisor.supervisord -c x", True),
+        ("vim /etc/supervisord.conf", False),
+        ("tail -f supervisord.log", False),
+        ("grep supervisord", False),
+        ("/usr/bin/python3 /usr/bin/supervisorctl -c supervisord", False),
+        ("bash -c supervisord", False),
+        ("python3 backup.py supervisord", False),
+    ],
+)
+def test_who_is_a_supervisord(words: str, is_one: bool) -> None:
+    assert is_supervisord(tuple(words.split())) is is_one
+
+
+def test_a_conf_without_c_is_found_the_way_supervisord_finds_it(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    work = tmp_path / "work"
+    (work / "etc").mkdir(parents=True)
+    (work / "etc" / "supervisord.conf").touch()
+    (tmp_path / "7" / "environ").write_bytes(b"PWD=" + os.fsencode(work) + b"\0")
+    row = Row(Identity(7, 1), 1, 0, ("python", "/nowhere/bin/supervisord"))
+    assert conf_of(row, Proc(str(tmp_path))) == str(work / "etc" / "supervisord.conf")
+    (work / "supervisord.conf").touch()
+    assert conf_of(row, Proc(str(tmp_path))) == str(work / "supervisord.conf")
