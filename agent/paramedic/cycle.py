@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from paramedic import decide, incident, verify
@@ -57,21 +58,20 @@ class Cycle:
         self.journal = journal
         self.spool = spool
         self.proc = Proc()
-        self.sensors = Sensors(settings.stack, self.proc)
+        self.sensors = Sensors(settings.stack, self.proc, settings.state_dir)
         self.preparation = Preparation(settings, self.proc)
         self._begin = begin
         self.state = _recall(journal, self.proc.boot_id(), {policy.name for policy in policies})
 
     def run_pass(self, reports: Iterable[tuple[int, Report]] = (), due: frozenset[str] = frozenset()) -> Passed:
         """One pass. `reports` are of repairs that ended since the last one; `due` names calendar policies."""
-        state = self.state
         self.take_reports(reports)
-        sample = self.sensors.read(state.known)
-        facts = join(sample, state.known)
-        self._remember(learn(state.known, sample))
+        sample = self.sensors.read(self.state.known)
+        facts = join(sample, self.state.known)
+        self._remember(learn(self.state.known, sample))
         self._judge(facts)
         verdicts = self._look(facts, due)
-        with self.journal.batch():
+        with self._recorded_or_undone():
             self._open_and_close(verdicts, facts)
             decisions = decide.decide(self._cases(verdicts), self._situation(facts))
             self._record_holds(decisions, facts.wall)
@@ -82,6 +82,24 @@ class Cycle:
         self._tell(facts.wall)
         self.preparation.refresh(sample)
         return Passed(facts, verdicts, tuple(decisions))
+
+    @contextlib.contextmanager
+    def _recorded_or_undone(self) -> Iterator[None]:
+        """What was decided is on disk when the block ends; where that fails nothing was decided."""
+        state = self.state
+        before = replace(
+            state,
+            incidents=dict(state.incidents),
+            attempts=list(state.attempts),
+            holds=dict(state.holds),
+            rules=dict(state.rules),
+        )
+        try:
+            with self.journal.batch():
+                yield
+        except BaseException:
+            self.state = before
+            raise
 
     def take_reports(self, reports: Iterable[tuple[int, Report]]) -> None:
         """Book what repairs say of themselves: refused is final, done waits for a later sample."""
@@ -225,6 +243,14 @@ class Cycle:
         self.spool.tell(event.name, event.sentence, as_json(event.incident, attempts))
 
 
+def _recalled(attempt: Attempt, now: float) -> Attempt:
+    """An earlier agent's attempt; times the wall clock puts into the future (it was set back) become now."""
+    started, finished = min(attempt.started, now), None if attempt.finished is None else min(attempt.finished, now)
+    if attempt.status is not Status.RUNNING:
+        return replace(attempt, started=started, finished=finished)
+    return replace(attempt, status=Status.DONE, started=started, finished=now, interrupted=True)
+
+
 def _recall(journal: Journal, boot_id: str, policies: set[str]) -> State:
     """The state an earlier agent left. An intent without an outcome counts as done and is judged by facts."""
     known = journal.load_known()
@@ -238,5 +264,5 @@ def _recall(journal: Journal, boot_id: str, policies: set[str]) -> State:
             journal.save_incident(replace(left, closed=clock.wall(), result="policy removed"))
     state.rules = {key: RuleState(Phase.PENDING) for key in state.incidents}
     attempts = journal.recent_attempts(clock.wall(), clock.monotonic())
-    state.attempts = [replace(a, status=Status.DONE) if a.status is Status.RUNNING else a for a in attempts]
+    state.attempts = [_recalled(attempt, clock.monotonic()) for attempt in attempts]
     return state

@@ -24,7 +24,7 @@ from paramedic.host.watching import PathWatch
 from paramedic.journal import Journal
 from paramedic.model.policy import Policy
 from paramedic.model.readings import Identity, SupervisorReading, UwsgiReading
-from paramedic.model.record import Attempt, Phase, Report
+from paramedic.model.record import Attempt, Phase, Report, Truth
 from paramedic.model.stack import Settings
 from paramedic.status import sentence, snapshot
 
@@ -57,6 +57,7 @@ class Daemon:
         self._calendar_due: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._workers: dict[int, threading.Thread] = {}
         self._stopping = ""
+        self._broken = ""
         self._forgot_at = float("-inf")
 
     def run(self, once: bool = False) -> int:
@@ -70,11 +71,23 @@ class Daemon:
             systemd.notify(READY=1, STATUS=sentence(self.cycle, passed))
             while not self._stopping and not (once and self._is_settled(started)):
                 self.wake.wait(self._patience_s())
-                passed = self._pass()
+                self._try_pass()
             log.info("stopping: %s", self._stopping or "nothing is left to do")
             systemd.notify(STOPPING=1, STATUS="stopping")
             self._finish_actions()
-            return 1 if once and self.cycle.state.incidents else 0
+            return 1 if once and (self.cycle.state.incidents or self._broken) else 0
+
+    def _try_pass(self) -> None:
+        """A pass that breaks, e.g. because the journal is locked, is told and tried again; it does not pet the
+        watchdog, so systemd ends an agent that breaks for a minute.
+        """
+        try:
+            self._pass()
+            self._broken = ""
+        except Exception as error:
+            self._broken = f"a pass broke: {type(error).__name__}: {error}"
+            log.exception("a pass broke")
+            systemd.notify(STATUS=self._broken)
 
     @contextlib.contextmanager
     def _alive(self) -> Iterator[None]:
@@ -159,9 +172,11 @@ class Daemon:
         """How long to wait for the next pass: the interval, less while a timer or an attempt needs a look."""
         interval = min(self.settings.interval_s, (systemd.watchdog_s() or 1e9) / 3)
         waits = [interval]
+        if self._broken:
+            return interval
         by_name = {policy.name: policy for policy in self.cycle.policies}
         for (name, _), rule in self.cycle.state.rules.items():
-            if rule.phase is Phase.PENDING:
+            if rule.phase is Phase.PENDING and rule.last is Truth.YES:
                 waits.append(by_name[name].for_s - rule.held_s)
         if any(attempt.status.is_open for attempt in self.cycle.state.attempts):
             waits.append(WHILE_ACTING_S)

@@ -86,14 +86,18 @@ def _backoff(first_s: float, times: int) -> float:
 
 def _rung(case: Case, situation: Situation) -> int | Hold:
     """The rung to take: the next one only after the one before missed, or was met without helping."""
-    last = case.tried[-1] if case.tried else None
-    if last is None:
+    is_observing = situation.is_observing or case.policy.mode == "observe"
+    tried = [attempt for attempt in case.tried if is_observing or attempt.status is not Status.OBSERVED]
+    if not tried:
         return 0
+    last = tried[-1]
     passed = situation.now - (last.finished or last.started)
     if last.status.is_open:
         return _hold(case, "in flight", f"{last.action} on {last.target} is not judged yet", "its outcome")
     if last.status is Status.OBSERVED:
         return _hold(case, "observing", f"{last.action} would have been done", "mode: act")
+    if last.status is Status.INTERRUPTED:
+        return last.rung
     if last.status is Status.REFUSED:
         again = max(case.policy.cooldown_s, _backoff(REFUSED_AGAIN_S, _trailing(case, Status.REFUSED)))
         if passed < again:
@@ -149,7 +153,8 @@ def _explained(case: Case, act: Act, situation: Situation) -> Hold | None:
 
 
 def _stale(case: Case, act: Act, situation: Situation) -> Hold | None:
-    latest = max((a.finished or a.started for a in situation.attempts if a.target == act.target), default=None)
+    real = [a for a in situation.attempts if a.target == act.target and a.status is not Status.OBSERVED]
+    latest = max((a.finished or a.started for a in real), default=None)
     if latest is None or situation.facts.monotonic > latest:
         return None
     return _hold(case, "stale sample", "the sample is older than the last action", "the next sample")
@@ -197,7 +202,7 @@ def _limited(case: Case, act: Act, situation: Situation) -> Hold | None:
         for a in situation.attempts
         if a.policy == case.policy.name
         and a.target == act.target
-        and a.status not in (Status.REFUSED, Status.OBSERVED)
+        and a.status not in (Status.REFUSED, Status.OBSERVED, Status.INTERRUPTED)
         and situation.now - a.started < limit.per_s
     ]
     if not limit.count or len(recent) < limit.count:

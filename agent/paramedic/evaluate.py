@@ -37,11 +37,14 @@ def evaluate(policy: Policy, facts: SubjectFacts, firing: bool = False) -> Verdi
 def when_gone(subject: Subject, facts: Facts) -> Verdict:
     """The verdict on a subject that is not in the facts: no where its owner was read, unknown where it was not."""
     name = subject.name.partition("/")[0]
-    if subject.kind in ("orphan", "supervisor.program"):
-        owner = facts.supervisor(Subject("supervisor", name))
+    parent = Subject(subject.kind.partition(".")[0].replace("orphan", "supervisor"), name)
+    if parent not in facts.subjects:
+        is_read = True
+    elif subject.kind in ("orphan", "supervisor.program"):
+        owner = facts.supervisor(parent)
         is_read = owner is not None and (subject.kind == "orphan" or isinstance(owner.rpc, RpcReading))
     elif subject.kind == "uwsgi.worker":
-        is_read = facts.uwsgi(Subject("uwsgi", name)) is not None
+        is_read = facts.uwsgi(parent) is not None
     else:
         is_read = True
     return Verdict(Truth.NO, f"{subject} is gone") if is_read else Verdict(Truth.UNKNOWN, f"{subject} cannot be seen")

@@ -23,7 +23,7 @@ from paramedic.model.record import Attempt, Status
 from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import ACTIONS, OK
 
-UP = ("STARTING", "RUNNING", "BACKOFF")
+INTERRUPTED_S = 15.0
 Judgement = tuple[bool, str, Mapping[str, Any]]
 
 
@@ -56,18 +56,32 @@ def deadline(action: str, target: Subject, facts: Facts) -> float:
 
 
 def judge(attempt: Attempt, facts: Facts) -> Attempt:
-    """The attempt after looking at `facts`: unchanged while waiting, else met or missed with what it gained."""
-    if not attempt.status.is_open or facts.monotonic <= (attempt.finished or attempt.started):
+    """The attempt after looking at `facts`: unchanged while it runs or waits, else judged, with what it gained.
+
+    One that an earlier agent left without an outcome is met by what stands now, or soon free to be tried again.
+    """
+    since = attempt.started if attempt.finished is None else attempt.finished
+    if attempt.status is not Status.DONE or facts.monotonic <= since:
         return attempt
     is_met, why, gained = _JUDGES[attempt.action](attempt, facts)
     seconds = facts.monotonic - attempt.started
-    if is_met and attempt.status is Status.DONE:
+    if is_met:
         told = "; ".join(filter(None, (attempt.detail, why)))
         return replace(attempt, status=Status.MET, detail=told, gained={**attempt.gained, **gained}, seconds=seconds)
-    if seconds > attempt.deadline_s:
+    if attempt.interrupted and not _is_under_way(attempt, facts, since):
+        return replace(attempt, status=Status.INTERRUPTED, detail=f"the agent ended during it: {why}", seconds=seconds)
+    if facts.monotonic - since > attempt.deadline_s:
         late = f"not met within {render_seconds(attempt.deadline_s)}: {why}"
         return replace(attempt, status=Status.MISSED, detail=late, seconds=seconds)
     return attempt
+
+
+def _is_under_way(attempt: Attempt, facts: Facts, since: float) -> bool:
+    """Whether what an earlier agent began may still come true by itself."""
+    reading = facts.uwsgi(attempt.target)
+    if attempt.action == "chain_reload" and reading is not None:
+        return (reading.touched_at or 0) >= int(attempt.started_wall)
+    return facts.monotonic - since <= INTERRUPTED_S
 
 
 def _programs(reading: SupervisorReading) -> tuple[ProgramReading, ...]:
@@ -125,7 +139,10 @@ def _workers_new(attempt: Attempt, facts: Facts) -> Judgement:
     reading = facts.uwsgi(attempt.target)
     if reading is None:
         return False, "uWSGI does not answer", {}
-    waiting = [w.id for w in reading.workers if not _is_new(w, attempt) and w.status != "cheap"]
+    workers = [worker for worker in reading.workers if worker.status != "cheap"]
+    if not workers or len(reading.workers) < len(attempt.before.get("pids", {})):
+        return False, "not every worker is back", {}
+    waiting = [worker.id for worker in workers if not _is_new(worker, attempt)]
     if waiting:
         return False, f"waiting for worker {', '.join(map(str, waiting))}", {}
     return True, f"{len(reading.workers)} workers are new and accept", _reclaimed(attempt, reading, facts)

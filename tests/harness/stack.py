@@ -372,7 +372,7 @@ notify: {{ command: [{notify}], retry: 2s }}
         found = []
         for pid in marked(self.mark):
             with contextlib.suppress(OSError):
-                if any(Path(word).name == program for word in cmdline(pid)[:2]):
+                if any(Path(word).name == program for word in cmdline(pid)[:3]):
                     found.append(pid)
         return found
 

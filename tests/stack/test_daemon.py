@@ -169,6 +169,7 @@ def test_a_second_agent_names_the_first_and_leaves(lone_stack: EmbeddedStack) ->
 
 def test_run_once_heals_verifies_and_says_what_is_not_healed(lone_stack: EmbeddedStack) -> None:
     stack = lone_stack
+    stack.start_uwsgi()
     daemon = stack.start_supervisord()
     stack.write_config()
     assert stack.paramedic("run", "--once").returncode == 0

@@ -50,6 +50,17 @@ def test_an_observer_decides_but_does_not_act(how: dict[str, str], observing: bo
     assert guard(one(policy(**how), tried=(attempt(Status.OBSERVED),), observing=observing)) == "observing"
 
 
+def test_what_was_only_observed_does_not_hold_an_agent_that_may_act() -> None:
+    assert guard(one(policy(), tried=(attempt(Status.OBSERVED, finished=None),))) == "act"
+
+
+def test_what_a_killed_agent_began_is_tried_again_at_once_and_not_counted() -> None:
+    left = attempt(Status.INTERRUPTED, finished=999.0)
+    assert guard(one(policy(), tried=(left,), at=999.5)) == "act"
+    often = tuple(replace(left, id=n) for n in range(5))
+    assert guard(one(policy(), tried=often, at=999.5)) == "act"
+
+
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.DONE])
 def test_it_waits_for_the_outcome_of_what_it_began(status: Status) -> None:
     assert guard(one(policy(), tried=(attempt(status),))) == "in flight"

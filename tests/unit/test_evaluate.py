@@ -88,4 +88,6 @@ def test_a_vanished_subject_is_gone_only_where_its_owner_was_read() -> None:
     unread = facts(subject(MAIN))
     assert [when_gone(orphan, seen).truth for seen in (read, silent, unread)] == [Truth.NO, Truth.NO, Truth.UNKNOWN]
     assert [when_gone(program, seen).truth for seen in (read, silent)] == [Truth.NO, Truth.UNKNOWN]
-    assert when_gone(Subject("uwsgi.worker", "web/1"), read).truth is Truth.UNKNOWN
+    worker = Subject("uwsgi.worker", "web/1")
+    assert when_gone(worker, facts(subject(WEB))).truth is Truth.UNKNOWN
+    assert when_gone(worker, read).truth is Truth.NO, "an instance that is no longer configured has no workers"

@@ -156,8 +156,33 @@ def test_a_broken_app_stays_a_finding_until_a_later_preflight() -> None:
 def test_only_a_healthy_daemons_word_changes_its_lineage() -> None:
     seen = learn(Known(), sample(supervisor={"main": supervisor()}))
     assert seen.supervisors["main"] == SupervisorKnown(DAEMON, (CHILD,))
-    for silent in (gone(), supervisor(rpc=SILENT), supervisor(rpc=RpcReading(SOCKET, "stopping", 0, "", ()))):
+    for silent in (gone(), supervisor(rpc=SILENT)):
         assert learn(seen, sample(supervisor={"main": silent})) == seen
+    leaving = learn(seen, sample(supervisor={"main": supervisor(rpc=RpcReading(SOCKET, "stopping", 0, "", ()))}))
+    assert leaving.supervisors["main"] == SupervisorKnown(DAEMON, (CHILD,), was_leaving=True)
+    assert learn(leaving, sample(supervisor={"main": supervisor()})) == seen
+
+
+def test_a_stop_by_a_person_is_told_from_a_crash_that_tidied_up() -> None:
+    tidy = gone(socket_left=False, pidfile_left=False)
+    assert said(tidy) == "daemon-stopped"
+    assert said(replace(tidy, orphans=(ORPHAN,))) == "daemon-dead", "an ordered exit stops its programs first"
+    assert said(gone(was_leaving=True)) == "daemon-stopped"
+    always = replace(tidy, conf=replace(tidy.conf, restart="always"))
+    assert said(always) == "daemon-dead"
+
+
+def said(reading: SupervisorReading) -> str:
+    """The diagnosis alone."""
+    found = diagnose(reading)
+    assert not isinstance(found, Unknown)
+    return found[0]
+
+
+def test_programs_a_person_had_stopped_are_remembered() -> None:
+    resting = ProgramReading("batch", "STOPPED", None, "", 0.0)
+    reading = supervisor(rpc=RpcReading(SOCKET, "RUNNING", 100, "shop", (resting,)))
+    assert learn(Known(), sample(supervisor={"main": reading})).supervisors["main"].stopped == ("batch",)
 
 
 def test_children_of_the_old_daemon_stay_recorded_while_they_live() -> None:

@@ -111,8 +111,22 @@ def test_a_keep_folder_that_is_not_private_is_refused(tmp_path: Path) -> None:
         files.own_folder(str(folder))
     folder.rmdir()
     folder.symlink_to(tmp_path)
-    with pytest.raises(OSError):
+    with pytest.raises(PermissionError):
         files.own_folder(str(folder))
+
+
+def test_a_link_on_the_way_is_followed_but_not_out_of_a_world_writable_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "run").symlink_to(tmp_path / "run")
+    with files.folder(str(tmp_path / "var" / "run")) as fd:
+        assert os.fstat(fd).st_ino == (tmp_path / "run").stat().st_ino
+    (tmp_path / "var").chmod(0o1777)
+    with (
+        pytest.raises(PermissionError, match="in a world-writable folder"),
+        files.folder(str(tmp_path / "var" / "run")),
+    ):
+        pass
 
 
 def test_moving_aside_loses_nothing(tmp_path: Path) -> None:
@@ -142,6 +156,17 @@ def test_moving_aside_removes_only_what_is_empty_or_dead(tmp_path: Path) -> None
     assert link is not None
     assert os.readlink(link) == "/etc/passwd"
     assert [p.name for p in tmp_path.iterdir()] == ["s.sock.aside-2"]
+
+
+def test_a_socket_somebody_listens_on_is_never_removed(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    with listening(path):
+        assert files.is_listening(str(path))
+        with pytest.raises(OSError, match="something else stands there now"):
+            files.move_aside(str(path), "1", files.look(str(path)).inode)
+        assert files.is_listening(str(path))
+    assert not files.is_listening(str(path))
+    assert files.move_aside(str(path), "1", files.look(str(path)).inode) is None
 
 
 def test_what_changed_since_it_was_judged_is_put_back(tmp_path: Path) -> None:
@@ -244,7 +269,13 @@ def test_a_commands_output_is_bounded() -> None:
     ("argv", "expected"),
     [
         (("python", "supervisord", "-c", "rel.conf"), ("python", "supervisord", "-c", "/abs")),
-        (("python", "supervisord", "-crel.conf", "-n"), ("python", "supervisord", "-c", "/abs", "-n")),
+        (("python", "supervisord", "-crel.conf", "-n"), ("python", "supervisord", "-n", "-c", "/abs")),
+        (("python", "-s", "/x/supervisord", "-nc", "rel"), ("python", "-s", "/x/supervisord", "-n", "-c", "/abs")),
+        (
+            ("python", "-m", "supervisor.supervisord", "--conf", "x"),
+            ("python", "-m", "supervisor.supervisord", "-c", "/abs"),
+        ),
+        (("supervisord", "--no-such-option"), ("supervisord", "--no-such-option")),
         (("python", "supervisord", "--configuration=x"), ("python", "supervisord", "-c", "/abs")),
         (("python", "supervisord", "--configuration", "x"), ("python", "supervisord", "-c", "/abs")),
         (("python", "supervisord", "-n"), ("python", "supervisord", "-n", "-c", "/abs")),

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from paramedic.host.proc import Proc
 from paramedic.host.processes import Row, conf_of, is_supervisord
+from paramedic.model.facts import Known
 from paramedic.model.readings import HostReading, Identity, MemoryReading, Unreadable
-from paramedic.model.stack import SupervisorEntry, UwsgiEntry
+from paramedic.model.stack import Stack, SupervisorEntry, UwsgiEntry
+from paramedic.sense.host import Sensors
 from paramedic.sense.memory import Rollups, read_host
-from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf
+from paramedic.sense.supervisor import _last_word
+from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf, stamps_of
+from paramedic.sense.uwsgi import UwsgiSensor
 from paramedic.sense.uwsgi_ini import read_uwsgi_conf
 
 MEMINFO = "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: {available} kB\nSwapTotal: 100 kB\nSwapFree: {free} kB\n"
@@ -95,11 +102,30 @@ def test_a_conf_is_expanded_as_supervisor_does(tmp_path: Path) -> None:
         "[unix_http_server]\nfile=%(here)s/s.sock\nusername=u\npassword=p%%w\n[supervisord]\nidentifier=shop\n"
         "logfile=%(ENV_LOGS)s/%(identifier)s.log\n[include]\nfiles=conf.d/*.conf\n",
     )
-    found = read_supervisor_conf(SupervisorEntry("main", str(path)), {"LOGS": "/var/log"})
+    found = read_supervisor_conf(SupervisorEntry("main", str(path)), {"LOGS": "/var/log"}, "/started/here")
     assert (found.socket, found.logfile) == (f"{tmp_path}/s.sock", "/var/log/shop.log")
     assert (found.username, found.password) == ("u", "p%w")
     assert [(p.name, p.command, p.stopwaitsecs) for p in found.programs] == [("a", "/bin/a", 3.0)]
     assert "p%w" not in repr(found)
+
+
+def test_relative_paths_of_a_conf_start_where_supervisord_started(tmp_path: Path) -> None:
+    path = conf(tmp_path, "[unix_http_server]\nfile=s.sock\n")
+    assert (
+        read_supervisor_conf(SupervisorEntry("main", str(path)), {}, "/started/here").socket == "/started/here/s.sock"
+    )
+    assert read_supervisor_conf(SupervisorEntry("main", str(path)), {}).socket == f"{tmp_path}/s.sock"
+
+
+def test_a_change_shows_in_the_conf_in_what_it_includes_and_in_what_comes_and_goes(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    path = conf(tmp_path, "[include]\nfiles=conf.d/*.conf\n")
+    seen = [stamps_of(str(path))]
+    (tmp_path / "conf.d" / "a.conf").write_text("[program:a]\n")
+    seen.append(stamps_of(str(path)))
+    (tmp_path / "conf.d" / "a.conf").unlink()
+    seen.append(stamps_of(str(path)))
+    assert seen[0] == seen[2] != seen[1]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +191,9 @@ def test_an_ini_that_includes_itself_is_refused(tmp_path: Path) -> None:
         ("/usr/bin/python3 /usr/bin/supervisorctl -c supervisord", False),
         ("bash -c supervisord", False),
         ("python3 backup.py supervisord", False),
+        ("/usr/bin/python3 -s /usr/bin/supervisord -c x", True),
+        ("/usr/bin/python3 -W ignore -X dev /usr/bin/supervisord", True),
+        ("/usr/bin/python3 -c supervisord", False),
     ],
 )
 def test_who_is_a_supervisord(words: str, is_one: bool) -> None:
@@ -181,3 +210,53 @@ def test_a_conf_without_c_is_found_the_way_supervisord_finds_it(tmp_path: Path) 
     assert conf_of(row, Proc(str(tmp_path))) == str(work / "etc" / "supervisord.conf")
     (work / "supervisord.conf").touch()
     assert conf_of(row, Proc(str(tmp_path))) == str(work / "supervisord.conf")
+
+
+def test_the_last_word_of_an_earlier_life_does_not_count(tmp_path: Path) -> None:
+    log = tmp_path / "supervisord.log"
+    stop = "2026-11-23 10:00:00,123 WARN received SIGTERM indicating exit request\n"
+    moment = datetime(2026, 11, 23, 10, 0, 0).timestamp()
+    log.write_text(stop + "2026-11-23 10:00:01,000 INFO stopped: daphne (exit status 0)\n")
+    assert "SIGTERM" in (_last_word(str(log), moment - 60) or "")
+    assert _last_word(str(log), moment + 60) is None
+    log.write_text(stop + "2026-11-23 10:00:05,000 INFO supervisord started with pid 7\n")
+    assert _last_word(str(log), 0.0) is None
+    assert _last_word(str(tmp_path / "none"), 0.0) is None
+
+
+def answering(path: Path, answer: bytes, times: int) -> threading.Thread:
+    """A thread that answers at a stats address."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+
+    def serve() -> None:
+        with server:
+            for _ in range(times):
+                connection, _peer = server.accept()
+                with connection:
+                    connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+def test_a_sensor_that_breaks_is_unreadable_and_stops_nothing_else(tmp_path: Path) -> None:
+    ini = tmp_path / "web.ini"
+    ini.write_text(f"[uwsgi]\nstats = {tmp_path}/stats\n")
+    thread = answering(tmp_path / "stats", b'{"pid": 1e999, "workers": []}', 2)
+    found = Sensors(Stack(uwsgi=(UwsgiEntry("web", str(ini)),)), Proc(), thorough=True).read(Known())
+    thread.join(5)
+    assert isinstance(found.uwsgi["web"], Unreadable)
+    assert "OverflowError" in found.uwsgi["web"].reason
+    assert isinstance(found.host, HostReading)
+
+
+def test_a_stats_socket_that_names_somebody_elses_pid_is_not_believed(tmp_path: Path) -> None:
+    ini = tmp_path / "web.ini"
+    ini.write_text(f"[uwsgi]\nstats = {tmp_path}/stats\n")
+    thread = answering(tmp_path / "stats", b'{"pid": 1, "workers": []}', 1)
+    found = UwsgiSensor(UwsgiEntry("web", str(ini)), Proc()).read(Rollups(Proc(), 1))
+    thread.join(5)
+    assert found == Unreadable(f"process 1 is not proven to be the one that listens at {tmp_path}/stats")

@@ -53,7 +53,7 @@ def test_a_chain_reload_is_met_when_every_worker_is_new_accepts_and_has_its_app(
 
 def test_a_chain_that_stalls_is_missed_with_the_worker_it_waits_for() -> None:
     began = reload_of(worker(1, 11), worker(2, 12))
-    late = judge(began, seen(uwsgi(worker(1, 21), worker(2, 12)), at=961.0))
+    late = judge(began, seen(uwsgi(worker(1, 21), worker(2, 12)), at=971.0))
     assert late.status is Status.MISSED
     assert "waiting for worker 2" in late.detail
 
@@ -115,8 +115,30 @@ def test_an_orphan_is_gone_when_no_sample_shows_it() -> None:
     assert judge(done, facts(subject(MAIN, {}, reading=supervisor()), at=920.0)).status is Status.MET
 
 
-def test_a_repair_that_still_runs_is_not_met_but_can_be_missed() -> None:
+def test_a_repair_that_still_runs_is_not_judged_or_a_second_one_would_run_beside_it() -> None:
     running = replace(reload_of(worker(1, 11)), status=Status.RUNNING, finished=None)
     new = seen(uwsgi(worker(1, 21)))
     assert judge(running, new) is running
-    assert judge(running, replace(new, monotonic=99999.0)).status is Status.MISSED
+    assert judge(running, replace(new, monotonic=99999.0)) is running
+
+
+def test_what_a_killed_agent_left_is_met_by_what_stands_or_soon_free_to_be_tried_again() -> None:
+    left = attempt(Status.DONE, action="restore_socket", target=MAIN, interrupted=True)
+    assert judge(replace(left, before=expect(MAIN, seen(supervisor()))), seen(supervisor())).status is Status.MET
+    missing = supervisor(path=PathReading(PathKind.ABSENT))
+    assert judge(left, seen(missing, at=924.0)).status is Status.DONE
+    assert judge(left, seen(missing, at=926.0)).status is Status.INTERRUPTED
+
+
+def test_an_interrupted_chain_reload_shows_by_its_touch_whether_it_began() -> None:
+    left = replace(reload_of(worker(1, 11), worker(2, 12)), interrupted=True)
+    untouched = uwsgi(worker(1, 11), worker(2, 12))
+    assert judge(left, seen(untouched)).status is Status.INTERRUPTED
+    touched = replace(untouched, touched_at=left.started_wall + 1)
+    assert judge(left, seen(touched, at=940.0)).status is Status.DONE
+
+
+def test_no_worker_at_all_is_not_every_worker_new() -> None:
+    began = reload_of(worker(1, 11), worker(2, 12))
+    assert judge(began, seen(uwsgi())) is began
+    assert judge(began, seen(uwsgi(worker(1, 21)))) is began

@@ -7,19 +7,42 @@ which the daemon itself would do as the same user.
 from __future__ import annotations
 
 import json
+import re
 
 from paramedic.host.commands import run
 from paramedic.host.recipe import Recipe
+from paramedic.model.stack import SupervisorConf
 
 DEADLINE_S = 20.0
 _MARK = "paramedic-dry-run:"
+# A value that assigns something may hold a secret (environment=): it is never repeated.
+_ASSIGNMENT = re.compile(r"'[^']*=.*'|\"[^\"]*=.*\"")
 # Runs under the interpreter of the stack, Python 2.7 and newer; mirrors supervisor/process.py get_execv_args.
 _SCRIPT = r"""
-import json, os, shlex, sys
+import json, os, shlex, socket, sys
 from supervisor.options import ServerOptions
 options = ServerOptions()
 options.realize(['-c', sys.argv[1]])
 problems = []
+listens, pidfile, logfile = sys.argv[2:5]
+if logfile:
+    try:
+        open(logfile, 'a').close()
+    except (IOError, OSError) as error:
+        problems.append('its logfile %s cannot be written: %s' % (logfile, error.strerror))
+for path in (listens, pidfile):
+    folder = os.path.dirname(path)
+    if path and not os.access(folder, os.W_OK | os.X_OK):
+        problems.append('its folder %s cannot be written or does not exist' % folder)
+for server in options.server_configs:
+    if server.get('family') == socket.AF_INET:
+        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.get('host') or '', server['port']))
+        except (IOError, OSError) as error:
+            problems.append('its port %s cannot be used: %s' % (server['port'], error.strerror))
+        probe.close()
 def executable(path):
     return os.path.isfile(path) and os.access(path, os.X_OK)
 for group in options.process_group_configs:
@@ -40,10 +63,11 @@ print('paramedic-dry-run:' + json.dumps(problems))
 """
 
 
-def why_it_cannot_start(recipe: Recipe, conf: str) -> str | None:
+def why_it_cannot_start(recipe: Recipe, conf: SupervisorConf) -> str | None:
     """The first reason why this daemon could not start now, None when nothing speaks against it."""
+    words = (conf.conf, conf.socket or "", conf.pidfile or "", conf.logfile or "")
     try:
-        result = run((recipe.interpreter, "-c", _SCRIPT, conf), DEADLINE_S, recipe.env, recipe.cwd, recipe.person)
+        result = run((recipe.interpreter, "-c", _SCRIPT, *words), DEADLINE_S, recipe.env, recipe.cwd, recipe.person)
     except OSError as error:
         return f"cannot run {recipe.interpreter} in {recipe.cwd}: {error.strerror}"
     if result.code is None:
@@ -58,4 +82,5 @@ def why_it_cannot_start(recipe: Recipe, conf: str) -> str | None:
 def _cause(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("Error:")]
-    return (errors or lines or ["it said nothing"])[-1][:300]
+    said = (errors or lines or ["it said nothing"])[-1]
+    return _ASSIGNMENT.sub("'...'", said)[:300]

@@ -40,4 +40,4 @@ def settle(child: ChildRecord, conf: SupervisorConf, proc: Proc) -> str | None:
 
 def _patience_s(child: ChildRecord, conf: SupervisorConf) -> float:
     programs = {program.name: program.stopwaitsecs for program in conf.programs}
-    return programs.get(child.program.partition(":")[0], 10.0)
+    return programs.get(child.program.rpartition(":")[2], 10.0)

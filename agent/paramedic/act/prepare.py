@@ -33,7 +33,7 @@ class Preparation:
         try:
             step(reading)
             self.failures.pop(what, None)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if self.failures.get(what) != str(error):
                 log.warning("cannot prepare %s: %s", what, error)
             self.failures[what] = str(error)

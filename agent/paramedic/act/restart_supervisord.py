@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -25,35 +26,42 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def restart_supervisord(job: Job) -> Report:
-    """Prove that it is gone and can start; settle what survived it; start it; wait for its answer."""
+    """Prove that it is gone and can start; settle what survived it; start it; wait for its answer.
+
+    Everything that can be known to fail is tried before the first survivor is ended.
+    """
+    ended = ""
     try:
         reading = job.supervisor()
         conf = reading.conf
-        _prove_gone(job, reading)
+        _prove_gone(job, conf)
         path, plan = _plan(job, conf.name)
-        cannot = why_it_cannot_start(plan, conf.conf)
+        cannot = why_it_cannot_start(plan, conf)
         if cannot:
             raise Refused(f"it cannot start, so nothing was stopped: {cannot}")
+        _clear_socket(conf, job.stamp)
         ended = _settle(job, reading)
-        _prove_gone(job, reading)
-        _clear_socket(conf)
+        _prove_gone(job, conf)
         result = launch.start(path, plan, conf.name, f"{job.stamp}")
         if result.code != 0:
-            return Report(False, f"started it, but: {result.last_line or 'the start did not end in time'}")
+            return Report(False, f"started it, but: {result.last_line or 'the start did not end in time'}{ended}")
         return Report(False, f"started {' '.join(plan.argv)}{ended}{_bring_up(conf, reading)}")
     except (OSError, Refused) as error:
-        return refused(error)
+        return refused(f"{error}{ended}")
 
 
-def _prove_gone(job: Job, reading: SupervisorReading) -> None:
-    found = running(reading.conf.conf, job.proc)
+def _prove_gone(job: Job, conf: SupervisorConf) -> None:
+    """No process runs this conf, and nobody listens at its socket or, though unlinked, under its name."""
+    found = running(conf.conf, job.proc)
     if found:
         raise Refused(f"supervisord {found[0].pid} runs this conf")
-    if reading.conf.socket is None:
+    if conf.socket is None:
         raise Refused("its conf has no [unix_http_server] file, so a start could not be verified")
-    at_path = files.look(reading.conf.socket)
-    if at_path.kind is PathKind.SOCKET and any(x.file_inode == at_path.inode for x in unix_diag.listeners()):
-        raise Refused(f"another server listens at {reading.conf.socket}")
+    bound = re.compile(re.escape(conf.socket) + r"(\.\d+)?")
+    if any(bound.fullmatch(listener.name) for listener in unix_diag.listeners()):
+        raise Refused(f"somebody still listens on a socket that was bound as {conf.socket}")
+    if files.look(conf.socket).kind is PathKind.SOCKET and files.is_listening(conf.socket):
+        raise Refused(f"another server listens at {conf.socket}")
 
 
 def _plan(job: Job, name: str) -> tuple[str, Recipe]:
@@ -121,17 +129,17 @@ def _settle(job: Job, reading: SupervisorReading) -> str:
     return f"; ended before it {', '.join(names)}" if names else ""
 
 
-def _clear_socket(conf: SupervisorConf) -> None:
+def _clear_socket(conf: SupervisorConf, stamp: int) -> None:
     """Free the path: supervisord itself loops for ever on a folder or on another user's dead socket (facts A1)."""
     if conf.socket is None:
         return
     found = files.look(conf.socket)
     if found.kind is not PathKind.ABSENT:
-        files.move_aside(conf.socket, "stale", found.inode)
+        files.move_aside(conf.socket, str(stamp), found.inode)
 
 
 def _bring_up(conf: SupervisorConf, reading: SupervisorReading) -> str:
-    """Wait for its answer and start what ran before and does not start by itself; what happened, as a clause."""
+    """Wait for its answer and bring its programs into the state they were in; what happened, as a clause."""
     try:
         _await_answer(conf)
         return _start_missing(conf, reading)
@@ -152,14 +160,21 @@ def _await_answer(conf: SupervisorConf) -> None:
 
 
 def _start_missing(conf: SupervisorConf, reading: SupervisorReading) -> str:
-    """Programs with autostart=false that ran under the old daemon."""
+    """Leave the programs as the old daemon had them: autostart=false ones that ran, ones a person had stopped."""
     rows = _ask(conf, ("supervisor.getAllProcessInfo", ()))
-    stopped = {f"{row['group']}:{row['name']}" for row in rows if row["statename"] in ("STOPPED", "EXITED")}
-    ran = {c.program if ":" in c.program else f"{c.program}:{c.program}" for c in reading.recorded}
-    missing = sorted(stopped & ran)
-    for name in missing:
-        _ask(conf, ("supervisor.startProcess", (name, False)))
-    return f"; started {', '.join(missing)}" if missing else ""
+    states = {f"{row['group']}:{row['name']}": row["statename"] for row in rows}
+    ran, rested = {_full(c.program) for c in reading.recorded}, {_full(name) for name in reading.stopped}
+    begin = sorted(name for name in ran if states.get(name) == "STOPPED")
+    stop = sorted(name for name in rested if states.get(name) in ("STARTING", "RUNNING", "BACKOFF"))
+    for method, names in (("supervisor.startProcess", begin), ("supervisor.stopProcess", stop)):
+        for name in names:
+            _ask(conf, (method, (name, False)))
+    told = [f"{word} {', '.join(names)}" for word, names in (("started", begin), ("stopped again", stop)) if names]
+    return "".join(f"; {words}" for words in told)
+
+
+def _full(program: str) -> str:
+    return program if ":" in program else f"{program}:{program}"
 
 
 def _ask(conf: SupervisorConf, method: tuple[str, tuple[object, ...]]) -> Any:  # noqa: ANN401 - XML-RPC is untyped

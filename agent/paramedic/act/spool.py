@@ -68,9 +68,12 @@ class Spool:
         if not self.is_configured:
             return
         self._count += 1
-        files.own_folder(str(self._folder))
         name = f"{stamp:017.6f}-{self._count:06d}.json"
-        files.write_private(str(self._folder / name), json.dumps(document).encode())
+        try:
+            files.own_folder(str(self._folder))
+            files.write_private(str(self._folder / name), json.dumps(document).encode())
+        except OSError as error:
+            log.error("cannot keep the notice for notify.command: %s", error)
         self._wake.set()
 
     def waiting(self) -> list[Path]:

@@ -36,7 +36,12 @@ def main(arguments: argparse.Namespace) -> int:
     proc = Proc()
     is_configured = bool(arguments.config) or Path(DEFAULT_PATH).exists()
     settings = settings_at(arguments.config) if is_configured else Settings("", policies=SHIPPED, stack=discover(proc))
-    facts = join(Sensors(settings.stack, proc, thorough=True).read(known := _known(settings, proc)), known)
+    facts = join(
+        Sensors(settings.stack, proc, settings.state_dir if settings.path else "", thorough=True).read(
+            known := _known(settings, proc)
+        ),
+        known,
+    )
     found = findings(facts) + _by_policy(policies_of(settings), facts)
     unknown = {
         str(s.subject): v.reason for s in facts.subjects.values() if isinstance(v := s.fields.get("diagnosis"), Unknown)

@@ -31,15 +31,18 @@ def learn(known: Known, sample: Sample) -> Known:
 
 def _lineage(known: SupervisorKnown, reading: SupervisorReading) -> SupervisorKnown:
     alive = {orphan.child for orphan in reading.orphans}
-    if reading.daemon is None or not isinstance(reading.rpc, RpcReading) or reading.rpc.state != "RUNNING":
+    if reading.daemon is None or not isinstance(reading.rpc, RpcReading):
         return known
+    if reading.rpc.state != "RUNNING":
+        return replace(known, was_leaving=known.daemon == reading.daemon)
     children = tuple(
         ChildRecord(p.name, p.identity, p.identity.pid, reading.daemon)
         for p in reading.rpc.programs
         if p.identity and p.state in ("STARTING", "RUNNING", "STOPPING")
     )
     strays = tuple(child for child in (*known.strays, *known.children) if child in alive)
-    return SupervisorKnown(reading.daemon, children, tuple(dict.fromkeys(strays)))
+    stopped = tuple(p.name for p in reading.rpc.programs if p.state == "STOPPED")
+    return SupervisorKnown(reading.daemon, children, tuple(dict.fromkeys(strays)), stopped)
 
 
 def _baselines(known: Known, sample: Sample) -> dict[Identity, int]:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from paramedic.model.facts import Finding, Subject, SubjectFacts, Unknown, Value
-from paramedic.model.readings import OrphanReading, PathKind, ProgramReading, RpcReading, SupervisorReading, Unreadable
+from paramedic.model.readings import (
+    ExitTrace,
+    OrphanReading,
+    PathKind,
+    ProgramReading,
+    RpcReading,
+    SupervisorReading,
+    Unreadable,
+)
 from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import DIAGNOSES, OK
 
@@ -91,28 +99,31 @@ def _gone(reading: SupervisorReading) -> Diagnosed:
     trace = reading.trace
     if trace is None:
         return Unknown("the traces of the daemon cannot be read")
-    purpose = _on_purpose(reading)
-    if purpose:
+    purpose = _on_purpose(trace, reading)
+    if purpose and reading.conf.restart != "always":
         return "daemon-stopped", f"no supervisord runs {reading.conf.conf}, and {purpose}"
     left = [word for word, there in (("its socket", trace.socket_left), ("its pidfile", trace.pidfile_left)) if there]
     behind = f"; it left {' and '.join(left)} behind" if left else ""
     serving = [f"{o.child.program} ({o.child.identity.pid})" for o in reading.orphans]
     alive = f"; still running: {', '.join(serving)}" if serving else ""
+    always = f"; {purpose}, but restart: always" if purpose else ""
     if trace.socket_left and not reading.seen_alive:
-        return "socket-stale", f"{reading.conf.socket} has no listener and no supervisord runs{alive}"
-    return "daemon-dead", f"no supervisord runs {reading.conf.conf}{behind}{alive}"
+        return "socket-stale", f"{reading.conf.socket} has no listener and no supervisord runs{alive}{always}"
+    return "daemon-dead", f"no supervisord runs {reading.conf.conf}{behind}{alive}{always}"
 
 
-def _on_purpose(reading: SupervisorReading) -> str | None:
-    """Why this was no accident: its own last word, or a clean exit's tidiness (supervisor/options.py cleanup)."""
-    trace = reading.trace
-    if trace is None:
-        return None
+def _on_purpose(trace: ExitTrace, reading: SupervisorReading) -> str | None:
+    """Why this was no accident: its own last word or answer, or a clean exit's tidiness (options.py cleanup).
+
+    An ordered exit stops every program before it tidies up; a crash tidies up too, and leaves them running.
+    """
     if trace.said is not None and "indicating exit request" in trace.said:
         return f'its log says "{trace.said}"'
     if trace.said is not None and "SIGHUP" in trace.said:
         return None
-    if trace.socket_left or trace.pidfile_left:
+    if trace.was_leaving:
+        return "it was shutting down when it was last asked"
+    if trace.socket_left or trace.pidfile_left or reading.orphans:
         return None
     return "it removed its socket and pidfile" if reading.seen_alive else "there is no trace that it ever started"
 

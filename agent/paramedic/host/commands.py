@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import tempfile
@@ -62,20 +63,24 @@ def run(
             group=person.gid if person and is_switching else None,
             extra_groups=person.groups if person and is_switching else None,
         )
-        try:
-            code: int | None = child.wait(deadline_s)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            _end_session(child)
+        code = _await(child, deadline_s)
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - KEPT_BYTES))
         return Result(code, output.read().decode("utf-8", "replace"), tuple(argv))
 
 
-def _end_session(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the session that this call started; its leader is our unreaped or reaped child."""
-    if child.returncode is None:
+def _await(child: subprocess.Popen[bytes], deadline_s: float) -> int | None:
+    """The exit code, None at the deadline. What is left of the session is killed before its leader is reaped,
+    so that its process group cannot be anybody else's yet.
+    """
+    fd = os.pidfd_open(child.pid)
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        has_ended = bool(poll.poll(deadline_s * 1000))
+    finally:
+        os.close(fd)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    code = child.wait()
+    return code if has_ended else None

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,11 @@ _RENAME_NOREPLACE = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def number(found: os.stat_result) -> int:
+    """The inode number as the kernel's unix_diag tells it: its low 32 bits."""
+    return found.st_ino & 0xFFFFFFFF
+
+
 def look(path: str) -> PathReading:
     """What stands at `path`; raises OSError for anything but absence (permission, I/O)."""
     try:
@@ -30,13 +36,19 @@ def look(path: str) -> PathReading:
     except (FileNotFoundError, NotADirectoryError):
         return PathReading(PathKind.ABSENT, parent=Path(path).parent.is_dir())
     kind = _KINDS.get(stat.S_IFMT(found.st_mode), PathKind.OTHER)
-    return PathReading(kind, found.st_ino, stat.S_IMODE(found.st_mode), found.st_uid, found.st_size)
+    return PathReading(kind, number(found), stat.S_IMODE(found.st_mode), found.st_uid, found.st_size)
 
 
 @contextlib.contextmanager
 def folder(path: str) -> Iterator[int]:
-    """A descriptor of a folder that is really one (no symbolic link as its last part)."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """A descriptor of a folder. Links on the way are followed (/var/run is one), but not out of
+    world-writable folders, where anybody could have planted them.
+    """
+    real = os.path.realpath(path)
+    for part in [Path(path), *Path(path).parents]:
+        if part.is_symlink() and part.parent.stat().st_mode & stat.S_IWOTH:
+            raise PermissionError(errno.EPERM, "a symbolic link in a world-writable folder is not followed", str(part))
+    fd = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         yield fd
     finally:
@@ -47,10 +59,10 @@ def own_folder(path: str) -> None:
     """Make sure that `path` is a 0700 folder of ours; raises OSError(EPERM) if it is somebody else's."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    with folder(path) as fd:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-            raise PermissionError(errno.EPERM, "it exists and is not a private folder of ours", path)
+    found = os.lstat(path)
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    if not is_ours or stat.S_IMODE(found.st_mode) & 0o077:
+        raise PermissionError(errno.EPERM, "it exists and is not a private folder of ours", path)
 
 
 def keep_folder(path: str) -> str:
@@ -72,7 +84,7 @@ def refresh_link(source: str, target: str, inode: int) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(fresh, dir_fd=there)
         os.link(Path(source).name, fresh, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
-        if os.stat(fresh, dir_fd=there, follow_symlinks=False).st_ino != inode:
+        if number(os.stat(fresh, dir_fd=there, follow_symlinks=False)) != inode:
             os.unlink(fresh, dir_fd=there)
             raise OSError(errno.ESTALE, "the socket changed while it was linked", source)
         os.rename(fresh, target_path.name, src_dir_fd=there, dst_dir_fd=there)
@@ -83,7 +95,7 @@ def link_back(kept: str, path: str, inode: int) -> None:
     with folder(str(Path(kept).parent)) as here, folder(str(Path(path).parent)) as there:
         name = Path(kept).name
         found = os.stat(name, dir_fd=here, follow_symlinks=False)
-        if found.st_ino != inode or not stat.S_ISSOCK(found.st_mode):
+        if number(found) != inode or not stat.S_ISSOCK(found.st_mode):
             raise OSError(errno.ESTALE, "the kept link is not the live socket", kept)
         os.link(name, Path(path).name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
 
@@ -92,14 +104,15 @@ def move_aside(path: str, suffix: str, inode: int) -> str | None:
     """Free `path`: remove what is provably empty or a dead socket, rename everything else beside it.
 
     Returns the new name, None where nothing had to be kept. Raises OSError(ESTALE) if it is not the
-    inode that was judged.
+    inode that was judged, or a socket that somebody listens on: then it is put back.
     """
     name = Path(path).name
     aside = f"{name}.aside-{suffix}"
     with folder(str(Path(path).parent)) as there:
         _rename_noreplace(there, name, aside)
         found = os.stat(aside, dir_fd=there, follow_symlinks=False)
-        if found.st_ino != inode:
+        is_live = stat.S_ISSOCK(found.st_mode) and is_listening(str(Path(path).with_name(aside)))
+        if number(found) != inode or is_live:
             _rename_noreplace(there, aside, name)
             raise OSError(errno.ESTALE, "something else stands there now", path)
         is_empty_file = stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_nlink == 1
@@ -107,6 +120,22 @@ def move_aside(path: str, suffix: str, inode: int) -> str | None:
             os.unlink(aside, dir_fd=there)
             return None
     return str(Path(path).with_name(aside))
+
+
+def is_listening(path: str) -> bool:
+    """Whether anybody listens on the socket at `path`. connect() proves no more than that, and waits for nothing."""
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
+            client.setblocking(False)
+            client.connect(f"/proc/self/fd/{fd}")
+    except ConnectionRefusedError:
+        return False
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EPROTOTYPE, errno.EACCES)
+    finally:
+        os.close(fd)
+    return True
 
 
 def _rename_noreplace(fd: int, old: str, new: str) -> None:

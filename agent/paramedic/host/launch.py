@@ -14,9 +14,10 @@ from typing import NoReturn
 
 from paramedic.host import systemd
 from paramedic.host.commands import Result, run
-from paramedic.host.recipe import Recipe, load
+from paramedic.host.recipe import Recipe, load, options_of
 
 START_DEADLINE_S = 30.0
+TRANSIENT = "paramedic-start-"
 _OUR_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -25,17 +26,17 @@ def start(path: str, recipe: Recipe, name: str, stamp: str) -> Result:
     launch = (sys.executable, "-I", "-m", "paramedic.host.launch")
     if not systemd.is_running() or os.geteuid() != 0:
         return run((*launch, "--detach", path), START_DEADLINE_S, _OUR_ENV, cwd="/")
-    if recipe.unit and not recipe.unit.startswith("paramedic"):
-        return run(("/usr/bin/systemctl", "start", recipe.unit), START_DEADLINE_S, _OUR_ENV)
+    if recipe.unit and not recipe.unit.startswith(TRANSIENT):
+        return run((systemd.SYSTEMCTL, "start", recipe.unit), START_DEADLINE_S, _OUR_ENV)
     kind = "exec" if is_foreground(recipe.argv) else "forking"
-    unit = ("--unit", f"paramedic-{name}-{stamp}", "--collect", "--quiet", "--property", f"Type={kind}")
+    unit = ("--unit", f"{TRANSIENT}{name}-{stamp}", "--collect", "--quiet", "--property", f"Type={kind}")
     options = ("--property", "KillMode=process", "--property", "OOMPolicy=continue")
     return run(("/usr/bin/systemd-run", *unit, *options, *launch, path), START_DEADLINE_S, _OUR_ENV)
 
 
 def is_foreground(argv: tuple[str, ...]) -> bool:
     """Whether supervisord was told to stay in the foreground."""
-    return any(word in ("-n", "--nodaemon") for word in argv)
+    return any(name in ("-n", "--nodaemon") for name, _ in options_of(argv) or ())
 
 
 def main(words: list[str]) -> int:

@@ -45,6 +45,12 @@ class Rollup:
     swap_bytes: int
 
 
+def readable(text: str) -> str:
+    """Text of a stranger (names, arguments) made fit for a journal and a terminal: no rubbish, no control codes."""
+    clean = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else "?" for c in clean)
+
+
 class Proc:
     """One host's processes. Every method answers None for a process that is gone or unreadable."""
 

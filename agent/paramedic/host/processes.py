@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import os
+import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from paramedic.host.proc import Proc
-from paramedic.host.recipe import conf_argument
+from paramedic.host.recipe import MODULE, conf_argument
 from paramedic.model.readings import ChildRecord, Identity
 from paramedic.model.stack import SupervisorConf
 
@@ -48,12 +51,15 @@ def supervisords(rows: list[Row], proc: Proc) -> list[tuple[Row, str]]:
 
 
 def is_supervisord(argv: tuple[str, ...]) -> bool:
-    """supervisord as a program, or as the script or module of a Python."""
-    names = [Path(word).name for word in argv[:3]]
-    if names[:1] == ["supervisord"]:
+    """supervisord as a program, or as the script or module of a Python, whatever options that Python has."""
+    if Path(argv[0]).name == "supervisord":
         return True
-    is_python = bool(names) and names[0].startswith("python")
-    return is_python and ("supervisord" in names[1:2] or (argv[1:2] == ("-m",) and "supervisor.supervisord" in argv))
+    if not Path(argv[0]).name.startswith(("python", "pypy")):
+        return False
+    rest = list(argv[1:])
+    while rest and rest[0].startswith("-") and rest[0] not in ("-m", "-c"):
+        rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
+    return bool(rest) and (Path(rest[0]).name == "supervisord" or rest[:2] == ["-m", MODULE])
 
 
 def conf_of(row: Row, proc: Proc) -> str | None:
@@ -83,17 +89,44 @@ def same_file(one: str, other: str) -> bool:
 
 def running(conf: str, proc: Proc) -> list[Identity]:
     """Every living supervisord of this conf: the full walk."""
-    return [row.identity for row, used in supervisords(walk(proc), proc) if same_file(used, conf)]
+    return [row.identity for row in of_conf(walk(proc), conf, proc)]
+
+
+def of_conf(rows: list[Row], conf: str, proc: Proc) -> list[Row]:
+    """The supervisords of this conf that can be ours: in our mount namespace, run by root, us, or the conf's owner.
+
+    Anybody can start a process with that command line; a stranger's proves nothing.
+    """
+    trusted = _trusted(conf)
+    here = proc.link(os.getpid(), "ns/mnt")
+    found = [row for row, used in supervisords(rows, proc) if same_file(used, conf)]
+    return [row for row in found if row.uid in trusted and proc.link(row.identity.pid, "ns/mnt") in (None, here)]
+
+
+def _trusted(conf: str) -> set[int]:
+    """The uids a supervisord of this conf can have: root, ours, the conf's owner, its `user=`."""
+    found = {0, os.geteuid()}
+    parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
+    with contextlib.suppress(OSError, configparser.Error, UnicodeDecodeError, KeyError):
+        found.add(os.stat(conf).st_uid)
+        parser.read_string(Path(conf).read_text("utf-8"))
+        user = parser.get("supervisord", "user", fallback="")
+        found |= {int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid} if user else set()
+    return found
 
 
 def doubt_of(child: ChildRecord, conf: SupervisorConf, proc: Proc) -> str | None:
-    """Which proof is missing that the process is the recorded child of a dead daemon; None when none is."""
+    """Which proof is missing that the process is the recorded child of a dead daemon; None when none is.
+
+    The record (pid, start, group) came from the daemon itself. A program may have overwritten its environment;
+    what it still says there must not contradict the record.
+    """
     env = proc.environ(child.identity.pid)
     if env is None:
         return "its environment cannot be read"
-    if env.get("SUPERVISOR_PROCESS_NAME") != child.program.rpartition(":")[2]:
-        return "its environment does not name the recorded program"
-    if conf.socket and env.get("SUPERVISOR_SERVER_URL") != f"unix://{conf.socket}":
+    if env.get("SUPERVISOR_PROCESS_NAME", name := child.program.rpartition(":")[2]) != name:
+        return "its environment names another program"
+    if conf.socket and env.get("SUPERVISOR_SERVER_URL", url := f"unix://{conf.socket}") != url:
         return "its environment names another Supervisor"
     stat = proc.stat(child.identity.pid)
     if stat is None or stat.pgid != child.pgid:

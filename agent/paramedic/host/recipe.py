@@ -6,18 +6,28 @@ argv, unit properties, the journal or JSON.
 
 from __future__ import annotations
 
+import getopt
 import json
 import os
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from paramedic.host import files
+from paramedic.host import files, systemd
 from paramedic.host.commands import Person
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
 
 FLAGS = ("-c", "--configuration")
+MODULE = "supervisor.supervisord"
+# supervisor/options.py, ServerOptions: the command line of supervisord.
+SHORT = "h?c:vnu:m:d:l:y:z:e:j:i:q:a:kts"
+LONG = re.findall(
+    r"\S+",
+    "help configuration= version nodaemon user= umask= directory= logfile= logfile_maxbytes= logfile_backups= "
+    "loglevel= pidfile= identifier= childlogdir= minfds= minprocs= nocleanup strip_ansi profile_options= silent",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,39 +71,38 @@ def observe(proc: Proc, identity: Identity, conf: str) -> Recipe | None:
         env=env,
         umask=int((status.get("Umask") or ["0022"])[0], 8),
         limits=proc.limits(identity.pid),
-        unit=proc.unit(identity.pid),
+        unit=systemd.owning_unit(proc.unit(identity.pid), identity.pid),
     )
     return recipe if proc.is_alive(identity) else None
 
 
 def conf_argument(argv: tuple[str, ...]) -> str | None:
-    """The file behind supervisord's -c or --configuration, None without one."""
-    for at, word in enumerate(argv):
-        if word in FLAGS:
-            return argv[at + 1] if at + 1 < len(argv) else None
-        if word.startswith("--configuration="):
-            return word.partition("=")[2]
-        if word.startswith("-c") and len(word) > 2 and not word.startswith("--"):
-            return word[2:]
-    return None
+    """The file behind supervisord's -c or --configuration, None without one; read by its own rules (getopt)."""
+    options = options_of(argv) or []
+    return next((value for name, value in options if name in FLAGS), None)
 
 
 def with_conf(argv: tuple[str, ...], conf: str) -> tuple[str, ...]:
     """The command with the conf's absolute path: a relative one would be resolved against another folder."""
-    words, found = [], False
-    skip = False
-    for word in argv:
-        if skip:
-            skip = False
-        elif word in FLAGS:
-            words += ["-c", conf]
-            found = skip = True
-        elif word.startswith("--configuration=") or (word.startswith("-c") and len(word) > 2):
-            words += ["-c", conf]
-            found = True
-        else:
-            words.append(word)
-    return tuple(words if found else [*words, "-c", conf])
+    options = options_of(argv)
+    if options is None:
+        return argv
+    words = [word for name, value in options if name not in FLAGS for word in (name, value) if word]
+    return (*argv[: _program_at(argv) + 1], *words, "-c", conf)
+
+
+def _program_at(argv: tuple[str, ...]) -> int:
+    """Where the word `supervisord` (or the module of that name) stands."""
+    places = [at for at, word in enumerate(argv) if Path(word).name == "supervisord" or word == MODULE]
+    return places[0] if places else 0
+
+
+def options_of(argv: tuple[str, ...]) -> list[tuple[str, str]] | None:
+    """What getopt makes of the words behind the program, None where it is not supervisord's command line."""
+    try:
+        return getopt.getopt(list(argv[_program_at(argv) + 1 :]), SHORT, LONG)[0]
+    except getopt.GetoptError:
+        return None
 
 
 def _absolute(argv: tuple[str, ...], env: dict[str, str], exe: str) -> tuple[str, ...]:

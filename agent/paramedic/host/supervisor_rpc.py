@@ -11,6 +11,7 @@ import socket
 import xmlrpc.client
 from http.client import HTTPConnection, HTTPException
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
@@ -89,7 +90,7 @@ def call(
         raise RpcFailure(f"{error.errcode} {error.errmsg}") from error
     except xmlrpc.client.Fault as error:
         raise RpcFailure(f"fault {error.faultCode}: {error.faultString}") from error
-    except (OSError, HTTPException, ValueError, SyntaxError, xmlrpc.client.Error) as error:
+    except (OSError, HTTPException, ValueError, ExpatError, xmlrpc.client.Error) as error:
         raise RpcFailure(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
     finally:
         transport.close()

@@ -6,10 +6,26 @@ import os
 import socket
 from pathlib import Path
 
+from paramedic.host.commands import run
+
+SYSTEMCTL = "/usr/bin/systemctl"
+DEADLINE_S = 5.0
+
 
 def is_running() -> bool:
     """Whether systemd is this host's init (sd_booted(3)); an installed systemctl proves nothing."""
     return Path("/run/systemd/system").is_dir()
+
+
+def owning_unit(unit: str | None, pid: int) -> str | None:
+    """The unit, if this very process is its main one: a daemon started by hand inside another service is not."""
+    if unit is None or not is_running():
+        return None
+    try:
+        found = run((SYSTEMCTL, "show", "--property=MainPID", "--value", unit), DEADLINE_S, {}, cwd="/")
+    except OSError:
+        return None
+    return unit if found.code == 0 and found.output.strip() == str(pid) else None
 
 
 def notify(**fields: str | int) -> bool:
@@ -22,7 +38,7 @@ def notify(**fields: str | int) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         try:
             sender.connect(target)
-            sender.send(message.encode())
+            sender.send(message.encode("utf-8", "backslashreplace"))
         except OSError:
             return False
     return True

@@ -43,6 +43,8 @@ def _supervisor(one: SupervisorKnown) -> dict[str, Any]:
         "daemon": _pair(one.daemon) if one.daemon else None,
         "children": [_child(child) for child in one.children],
         "strays": [_child(child) for child in one.strays],
+        "stopped": list(one.stopped),
+        "was_leaving": one.was_leaving,
     }
 
 
@@ -55,6 +57,8 @@ def _supervisor_from(one: dict[str, Any]) -> SupervisorKnown:
         daemon=Identity(*one["daemon"]) if one["daemon"] else None,
         children=tuple(_child_from(child) for child in one["children"]),
         strays=tuple(_child_from(child) for child in one["strays"]),
+        stopped=tuple(one.get("stopped", ())),
+        was_leaving=bool(one.get("was_leaving", False)),
     )
 
 

@@ -78,7 +78,7 @@ class Journal:
             incident.subject.name,
             incident.diagnosis,
             incident.policy,
-            incident.evidence,
+            _clean(incident.evidence),
             incident.opened,
             incident.closed,
             incident.result,
@@ -102,7 +102,7 @@ class Journal:
             json.dumps(dict(attempt.before)),
             json.dumps(dict(attempt.args)),
             attempt.status.value,
-            attempt.detail,
+            _clean(attempt.detail),
             json.dumps(dict(attempt.gained)),
             attempt.seconds,
         )
@@ -117,12 +117,19 @@ class Journal:
         """Write what became of the attempt."""
         self._db.execute(
             "update attempts set status=?, finished=?, detail=?, gained=?, seconds=? where id=?",
-            (attempt.status.value, wall, attempt.detail, json.dumps(dict(attempt.gained)), attempt.seconds, attempt.id),
+            (
+                attempt.status.value,
+                wall,
+                _clean(attempt.detail),
+                json.dumps(dict(attempt.gained)),
+                attempt.seconds,
+                attempt.id,
+            ),
         )
 
     def hold(self, incident: str, hold: Hold, wall: float) -> None:
         """Write that nothing was done, and why."""
-        row = (wall, incident, hold.guard, hold.reason, hold.way_out)
+        row = (wall, incident, hold.guard, _clean(hold.reason), hold.way_out)
         self._db.execute("insert into holds values (?,?,?,?,?)", row)
 
     def save_known(self, known: Known) -> None:
@@ -168,6 +175,11 @@ class Journal:
         old = "select id from incidents where closed is not null and closed < ?"
         for table, column in (("attempts", "incident"), ("holds", "incident"), ("incidents", "id")):
             self._db.execute(f"delete from {table} where {column} in ({old})", (wall - KEPT_S,))  # noqa: S608
+
+
+def _clean(text: str) -> str:
+    """SQLite takes UTF-8 only; names of strangers may be anything."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _incident(row: sqlite3.Row) -> Incident:

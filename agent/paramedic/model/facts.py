@@ -87,11 +87,16 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorKnown:
-    """What stays known of a daemon when it is gone."""
+    """What stays known of a daemon when it is gone.
+
+    `stopped` are the programs a person had stopped; `was_leaving` whether its last answer was that it shuts down.
+    """
 
     daemon: Identity | None = None
     children: tuple[ChildRecord, ...] = ()
     strays: tuple[ChildRecord, ...] = ()
+    stopped: tuple[str, ...] = ()
+    was_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

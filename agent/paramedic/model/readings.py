@@ -130,11 +130,15 @@ class RpcReading:
 
 @dataclass(frozen=True, slots=True)
 class ExitTrace:
-    """How a daemon left, as far as it left a trace. `said` is its own last word in the log."""
+    """How a daemon left, as far as it left a trace.
+
+    `said` is its own last word in the log, `was_leaving` its last answer while it was asked.
+    """
 
     socket_left: bool
     pidfile_left: bool
     said: str | None
+    was_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,10 @@ class OrphanReading:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorReading:
-    """Everything the sensors know of one configured Supervisor daemon, from sources that must agree."""
+    """Everything the sensors know of one configured Supervisor daemon, from sources that must agree.
+
+    `listener_at_path`: somebody who is not proven to be this daemon listens there, or under that name.
+    """
 
     conf: SupervisorConf
     path: PathReading
@@ -174,6 +181,7 @@ class SupervisorReading:
     seen_alive: bool
     trace: ExitTrace | None
     recorded: tuple[ChildRecord, ...] = ()
+    stopped: tuple[str, ...] = ()
     orphans: tuple[OrphanReading, ...] = ()
 
 

@@ -55,6 +55,7 @@ class Status(StrEnum):
     MISSED = "missed"
     REFUSED = "refused"
     OBSERVED = "observed"
+    INTERRUPTED = "interrupted"
 
     @property
     def is_open(self) -> bool:
@@ -67,6 +68,7 @@ class Attempt:
     """One action on one target, from intent to judgement.
 
     `before` is what the judgement compares with (JSON); `started` and `finished` are monotonic.
+    `interrupted`: the agent that began it ended without booking what it said.
     """
 
     id: int
@@ -86,6 +88,7 @@ class Attempt:
     detail: str = ""
     gained: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

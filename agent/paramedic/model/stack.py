@@ -113,3 +113,4 @@ class SupervisorConf:
     logfile: str | None = None
     user: str | None = None
     programs: tuple[ProgramConf, ...] = ()
+    restart: str = "unless-stopped"

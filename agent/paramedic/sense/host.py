@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from paramedic.host import clock, unix_diag
-from paramedic.host.proc import Proc
-from paramedic.host.processes import Row, walk
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from paramedic.host import clock, recipe, unix_diag
+from paramedic.host.proc import Proc, readable
+from paramedic.host.processes import walk
 from paramedic.model.facts import Known, SupervisorKnown
 from paramedic.model.readings import Sample, SupervisorReading, Unreadable, UwsgiReading
 from paramedic.model.stack import Stack
@@ -13,38 +17,35 @@ from paramedic.sense.supervisor import SupervisorSensor
 from paramedic.sense.uwsgi import UwsgiSensor, resident
 
 ALL = 1_000_000
+Reading = TypeVar("Reading")
+log = logging.getLogger(__name__)
 
 
 class Sensors:
     """Reads everything the stack names. `thorough` reads every worker's USS at once, for a single look."""
 
-    def __init__(self, stack: Stack, proc: Proc, thorough: bool = False) -> None:
+    def __init__(self, stack: Stack, proc: Proc, state_dir: str = "", thorough: bool = False) -> None:
         self.proc = proc
         self.uwsgi = {entry.name: UwsgiSensor(entry, proc) for entry in stack.uwsgi}
-        self.supervisor = {entry.name: SupervisorSensor(entry, proc) for entry in stack.supervisor}
+        self.supervisor = {
+            entry.name: SupervisorSensor(entry, proc, recipe.path_of(state_dir, entry.name) if state_dir else None)
+            for entry in stack.supervisor
+        }
         self._rollups = Rollups(proc, ALL if thorough else 1)
         self._thorough = thorough
 
     def read(self, known: Known) -> Sample:
         """One sample. A sensor that cannot read says so in its place and stops no other."""
         now, wall = clock.monotonic(), clock.wall()
+        host = _guarded("memory", lambda: read_host(self.proc))
         uwsgi = self._read_uwsgi(now)
-        supervisor: dict[str, SupervisorReading | Unreadable] = {}
-        rows: list[Row] = []
+        supervisor = {name: self._read_supervisor(name, known, now) for name in self.supervisor}
+        return Sample(now, wall, host, uwsgi, supervisor)
 
-        def walk_once() -> list[Row]:
-            rows.extend(walk(self.proc) if not rows else ())
-            return rows
-
-        try:
-            listeners = unix_diag.listeners() if self.supervisor else []
-        except OSError as error:
-            unreadable = Unreadable(f"this kernel does not tell who listens (unix_diag): {error.strerror}")
-            return Sample(now, wall, read_host(self.proc), uwsgi, dict.fromkeys(self.supervisor, unreadable))
-        for name, sensor in self.supervisor.items():
-            kept = known.supervisors.get(name, SupervisorKnown())
-            supervisor[name] = sensor.read(kept, listeners, walk_once, now)
-        return Sample(now, wall, read_host(self.proc), uwsgi, supervisor)
+    def _read_supervisor(self, name: str, known: Known, now: float) -> SupervisorReading | Unreadable:
+        kept = known.supervisors.get(name, SupervisorKnown())
+        sensor = self.supervisor[name]
+        return _guarded(name, lambda: sensor.read(kept, unix_diag.listeners, lambda: walk(self.proc), now))
 
     def unreadable_confs(self) -> list[str]:
         """Every ini and conf of the stack that cannot be used, one sentence each."""
@@ -59,8 +60,21 @@ class Sensors:
         return found
 
     def _read_uwsgi(self, now: float) -> dict[str, UwsgiReading | Unreadable]:
-        readings = {name: sensor.read(self._rollups) for name, sensor in self.uwsgi.items()}
+        def read_one(name: str) -> UwsgiReading | Unreadable:
+            return _guarded(name, lambda: self.uwsgi[name].read(self._rollups))
+
+        def read_all() -> dict[str, UwsgiReading | Unreadable]:
+            return {name: read_one(name) for name in self.uwsgi}
+
+        readings = read_all()
         self._rollups.refresh(resident(readings), now)
-        if self._thorough:
-            readings = {name: sensor.read(self._rollups) for name, sensor in self.uwsgi.items()}
-        return readings
+        return read_all() if self._thorough else readings
+
+
+def _guarded(name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
+    """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001 - told as what it is, in the place of the reading
+        log.warning("cannot read %s: %s: %s", name, type(error).__name__, error)
+        return Unreadable(f"{type(error).__name__}: {readable(str(error))}")

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
-from paramedic.host import files, supervisor_rpc
-from paramedic.host.proc import Proc
-from paramedic.host.processes import Row, doubt_of, same_file, supervisords
+from paramedic.host import clock, files, recipe, supervisor_rpc
+from paramedic.host.proc import Proc, readable
+from paramedic.host.processes import Row, doubt_of, of_conf
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import (
@@ -29,48 +29,67 @@ from paramedic.model.readings import (
     Unreadable,
 )
 from paramedic.model.stack import SupervisorConf, SupervisorEntry
-from paramedic.sense.supervisor_conf import ConfUnreadable, files_of, read_supervisor_conf
+from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf, stamps_of
 
 LOG_TAIL_BYTES = 64 * 1024
 WALK_AGAIN_S = 600.0
 _LAST_WORDS = re.compile(r"supervisord started with pid|received SIG\w+ indicating (?:exit|restart) request")
 _ASKED = ("supervisor.getState", "supervisor.getPID", "supervisor.getIdentification", "supervisor.getAllProcessInfo")
+CLOCK_SLACK_S = 2.0
 Walk = Callable[[], list[Row]]
+Listeners = Callable[[], list[Listener]]
 
 
 class SupervisorSensor:
-    """Reads one configured daemon; keeps its conf until a file changes and its identity until it dies."""
+    """Reads one configured daemon; keeps its conf until a file changes and its identity until it dies.
 
-    def __init__(self, entry: SupervisorEntry, proc: Proc) -> None:
+    `recipe_path` is where its launch was recorded: a dead daemon's conf is read with the environment it had.
+    """
+
+    def __init__(self, entry: SupervisorEntry, proc: Proc, recipe_path: str | None = None) -> None:
         self.entry = entry
         self._proc = proc
-        self._conf: tuple[tuple[int, ...], list[str], SupervisorConf] | None = None
+        self._recipe_path = recipe_path
+        self._conf: tuple[object, SupervisorConf] | None = None
         self._daemons: list[Identity] = []
         self._walked_at = float("-inf")
         self._held: set[tuple[Identity, int]] = set()
 
     def conf(self) -> SupervisorConf:
-        """The conf as it is on disk now; raises OSError or ConfUnreadable."""
-        if self._conf is None or self._conf[0] != _stamps(self._conf[1]):
-            names = files_of(self.entry.conf)
-            env = self._proc.environ(self._daemons[0].pid) if self._daemons else None
-            self._conf = (_stamps(names), names, read_supervisor_conf(self.entry, env or dict(os.environ)))
-        return self._conf[2]
+        """The conf as it is on disk now, read with the daemon's own environment; raises OSError or ConfUnreadable."""
+        key = (stamps_of(self.entry.conf), tuple(self._daemons))
+        if self._conf is None or self._conf[0] != key:
+            self._conf = (key, read_supervisor_conf(self.entry, *self._world()))
+        return self._conf[1]
+
+    def _world(self) -> tuple[dict[str, str], str | None]:
+        """(environment, starting folder) of the living daemon, else of its recorded launch, else as configured."""
+        if self._daemons:
+            pid = self._daemons[0].pid
+            env = self._proc.environ(pid)
+            if env is not None:
+                return env, env.get("PWD") or self._proc.link(pid, "cwd")
+        recorded = recipe.load(self._recipe_path) if self._recipe_path else None
+        if recorded is not None:
+            return recorded.env, recorded.env.get("PWD") or recorded.cwd
+        return {**os.environ, **dict(self.entry.environment)}, self.entry.directory
 
     def read(
-        self, known: SupervisorKnown, listeners: Sequence[Listener], walk: Walk, now: float
+        self, known: SupervisorKnown, listeners: Listeners, walk: Walk, now: float
     ) -> SupervisorReading | Unreadable:
         """Everything about the daemon at monotonic time `now`; `walk` is called only where it must be."""
+        self._find(walk, now)
         try:
             conf = self.conf()
             path = files.look(conf.socket) if conf.socket else PathReading(PathKind.ABSENT)
         except (OSError, ConfUnreadable) as error:
             return Unreadable(f"cannot read {self.entry.conf}: {error}")
-        self._find(walk, now)
+        seen = listeners()
+        if not self._daemons and conf.socket and _named(conf.socket, seen):
+            self._find(walk, now)
         daemon = self._daemons[0] if len(self._daemons) == 1 else None
-        listening = self._listening(daemon, conf, listeners) if daemon else None
+        listening = self._listening(daemon, conf, seen) if daemon else None
         kept = _kept_inode(conf)
-        foreign = [x for x in listeners if path.kind is PathKind.SOCKET and x.file_inode == path.inode != listening]
         rpc = self._ask(conf, path, listening, kept)
         return SupervisorReading(
             conf=conf,
@@ -79,12 +98,13 @@ class SupervisorSensor:
             rivals=tuple(d.pid for d in self._daemons) if len(self._daemons) > 1 else (),
             uptime_s=self._proc.age_s(daemon) if daemon else 0.0,
             listening_inode=listening,
-            listener_at_path=bool(foreign),
+            listener_at_path=_is_taken(conf, path, listening, seen, daemon),
             kept_inode=kept,
             rpc=rpc,
             seen_alive=known.daemon is not None,
-            trace=None if daemon else _trace(conf, path),
+            trace=None if daemon else self._trace(conf, path, known),
             recorded=known.children,
+            stopped=known.stopped,
             orphans=self._orphans(known, conf, daemon, rpc),
         )
 
@@ -92,17 +112,21 @@ class SupervisorSensor:
         """Keep the daemons that live; look for others when there is none, and rarely otherwise."""
         self._daemons = [daemon for daemon in self._daemons if self._proc.is_alive(daemon)]
         if not self._daemons or now - self._walked_at > WALK_AGAIN_S:
-            found = [row.identity for row, conf in supervisords(walk(), self._proc) if same_file(conf, self.entry.conf)]
-            self._daemons = found
+            self._daemons = [row.identity for row in of_conf(walk(), self.entry.conf, self._proc)]
             self._walked_at = now
 
-    def _listening(self, daemon: Identity, conf: SupervisorConf, listeners: Sequence[Listener]) -> int | None:
+    def _listening(self, daemon: Identity, conf: SupervisorConf, seen: Sequence[Listener]) -> int | None:
         """The inode of the file the daemon listens on: bound as `<path>.<pid>`, then linked (supervisor/http.py)."""
-        bound = re.compile(re.escape(Path(conf.socket or "/").name) + r"(\.\d+)?")
-        for listener in listeners:
-            if bound.fullmatch(Path(listener.name).name) and self._holds(daemon, listener.socket_inode):
+        for listener in _named(conf.socket or "/", seen):
+            if self._holds(daemon, listener.socket_inode):
                 return listener.file_inode
         return None
+
+    def _trace(self, conf: SupervisorConf, path: PathReading, known: SupervisorKnown) -> ExitTrace:
+        pidfile_left = bool(conf.pidfile and os.path.lexists(conf.pidfile))
+        born = clock.wall() - self._proc.age_s(known.daemon) if known.daemon else 0.0
+        said = _last_word(conf.logfile, born - CLOCK_SLACK_S)
+        return ExitTrace(path.kind is PathKind.SOCKET, pidfile_left, said, known.was_leaving)
 
     def _holds(self, daemon: Identity, socket_inode: int) -> bool:
         if (daemon, socket_inode) not in self._held:
@@ -155,13 +179,33 @@ class SupervisorSensor:
 
     def _orphan(self, child: ChildRecord, conf: SupervisorConf) -> OrphanReading:
         pid = child.identity.pid
-        command = " ".join(self._proc.cmdline(pid) or ("?",))[:120]
+        command = readable(" ".join(self._proc.cmdline(pid) or ("?",)))[:120]
         doubt = doubt_of(child, conf, self._proc)
         return OrphanReading(child, command, self._proc.rss_bytes(pid) or 0, self._proc.age_s(child.identity), doubt)
 
 
-def _stamps(names: Sequence[str]) -> tuple[int, ...]:
-    return tuple(os.stat(name).st_mtime_ns for name in names)
+def _named(path: str, seen: Sequence[Listener]) -> list[Listener]:
+    """The listeners bound as this path or, as supervisord binds, as `<path>.<pid>`; alive although unlinked."""
+    bound = re.compile(re.escape(path) + r"(\.\d+)?")
+    return [listener for listener in seen if bound.fullmatch(listener.name)]
+
+
+def _is_taken(
+    conf: SupervisorConf, path: PathReading, listening: int | None, seen: Sequence[Listener], daemon: Identity | None
+) -> bool:
+    """Whether somebody else listens at the path, or, with no daemon found, still under its name."""
+    if conf.socket is None:
+        return False
+    if daemon is None and _named(conf.socket, seen):
+        return True
+    return path.kind is PathKind.SOCKET and path.inode != listening and _is_listening(conf.socket)
+
+
+def _is_listening(path: str) -> bool:
+    try:
+        return files.is_listening(path)
+    except FileNotFoundError:
+        return False
 
 
 def _kept_inode(conf: SupervisorConf) -> int | None:
@@ -174,14 +218,11 @@ def _kept_inode(conf: SupervisorConf) -> int | None:
     return reading.inode if reading.kind is PathKind.SOCKET else None
 
 
-def _trace(conf: SupervisorConf, path: PathReading) -> ExitTrace:
-    return ExitTrace(
-        path.kind is PathKind.SOCKET, bool(conf.pidfile and os.path.lexists(conf.pidfile)), _last_word(conf.logfile)
-    )
+def _last_word(logfile: str | None, since: float) -> str | None:
+    """What the daemon last said about its own life after `since` (epoch seconds); None when that was its start.
 
-
-def _last_word(logfile: str | None) -> str | None:
-    """What the daemon last said about its own life; None when it only said that it started, or nothing."""
+    Lines of an earlier life do not count: at loglevel=warn a start is not logged, but a stop is.
+    """
     try:
         with open(logfile or "", "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
@@ -190,5 +231,13 @@ def _last_word(logfile: str | None) -> str | None:
         return None
     for line in reversed(lines):
         if _LAST_WORDS.search(line):
-            return None if "started with pid" in line else line[:200]
+            return None if "started with pid" in line or _moment(line) < since else line[:200]
     return None
+
+
+def _moment(line: str) -> float:
+    """When a line was logged (supervisor/loggers.py: local time); 0.0 where it does not say."""
+    try:
+        return datetime.strptime(line[:19], "%Y-%m-%d %H:%M:%S").timestamp()
+    except ValueError:
+        return 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import glob
 import os
 import re
@@ -17,13 +18,17 @@ class ConfUnreadable(ValueError):
     """The conf cannot be understood; the message says why."""
 
 
-def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str] | None = None) -> SupervisorConf:
-    """The conf of the entry. `env` answers %(ENV_x)s; raises OSError or ConfUnreadable."""
+def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: str | None = None) -> SupervisorConf:
+    """The conf of the entry; raises OSError or ConfUnreadable.
+
+    `env` answers %(ENV_x)s. supervisord resolves relative paths against the `folder` it was started in.
+    """
     here = str(Path(entry.conf).parent)
-    parser = _parser()
-    _include(parser, entry.conf, here)
     expansions = {"here": here, "host_node_name": os.uname().nodename}
-    expansions |= {f"ENV_{name}": value for name, value in (env or dict(entry.environment)).items()}
+    expansions |= {f"ENV_{name}": value for name, value in env.items()}
+    parser = _parser()
+    for name in _included(_read(parser, entry.conf), here, expansions):
+        _read(parser, name)
 
     def get(section: str, option: str) -> str | None:
         value = parser.get(section, option, fallback=None)
@@ -31,7 +36,7 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str] | None = No
 
     def path(section: str, option: str) -> str | None:
         value = get(section, option)
-        return os.path.normpath(os.path.join(here, os.path.expanduser(value))) if value else None
+        return os.path.normpath(os.path.join(folder or here, os.path.expanduser(value))) if value else None
 
     identifier = get("supervisord", "identifier") or "supervisor"
     expansions["identifier"] = identifier
@@ -41,42 +46,49 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str] | None = No
         socket=path("unix_http_server", "file"),
         username=get("unix_http_server", "username"),
         password=get("unix_http_server", "password"),
-        pidfile=path("supervisord", "pidfile") or os.path.join(here, "supervisord.pid"),
-        logfile=path("supervisord", "logfile") or os.path.join(here, "supervisord.log"),
+        pidfile=path("supervisord", "pidfile") or os.path.join(folder or here, "supervisord.pid"),
+        logfile=path("supervisord", "logfile") or os.path.join(folder or here, "supervisord.log"),
         user=get("supervisord", "user"),
         programs=tuple(_program(parser, section) for section in _programs(parser)),
+        restart=entry.restart,
     )
 
 
-def files_of(conf: str) -> list[str]:
-    """The conf and every file it includes: what to watch for a change."""
-    parser = _parser()
-    return _include(parser, conf, str(Path(conf).parent))
+def stamps_of(conf: str) -> tuple[tuple[str, int], ...]:
+    """The conf and every file beside it that an include could name, with their times: what a change shows in."""
+    here = Path(conf).parent
+    patterns = _parser_of(conf).get("include", "files", fallback="").replace("%(here)s", str(here)).split()
+    names = [conf, *sorted({name for pattern in patterns for name in glob.glob(os.path.join(here, pattern))})]
+    return tuple((name, os.stat(name).st_mtime_ns) for name in names if os.path.exists(name))
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(conf: str, _changed: int) -> configparser.RawConfigParser:
+    return _read(_parser(), conf)
+
+
+def _parser_of(conf: str) -> configparser.RawConfigParser:
+    """The conf without its includes, parsed again only when it changed."""
+    return _parsed(conf, os.stat(conf).st_mtime_ns)
 
 
 def _parser() -> configparser.RawConfigParser:
     return configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
 
 
-def _include(parser: configparser.RawConfigParser, conf: str, here: str) -> list[str]:
-    found = [conf]
-    _read(parser, conf)
-    patterns = parser.get("include", "files", fallback="")
-    for pattern in patterns.split():
-        expanded = _expand(pattern, {"here": here, "host_node_name": os.uname().nodename}, "[include] files")
-        for name in sorted(glob.glob(os.path.join(here, expanded))):
-            _read(parser, name)
-            found.append(name)
-    return found
+def _included(parser: configparser.RawConfigParser, here: str, expansions: dict[str, str]) -> list[str]:
+    patterns = _expand(parser.get("include", "files", fallback=""), expansions, "[include] files").split()
+    return [name for pattern in patterns for name in sorted(glob.glob(os.path.join(here, pattern)))]
 
 
-def _read(parser: configparser.RawConfigParser, name: str) -> None:
+def _read(parser: configparser.RawConfigParser, name: str) -> configparser.RawConfigParser:
     if Path(name).stat().st_size > MAX_BYTES:
         raise ConfUnreadable(f"{name} is larger than {MAX_BYTES // 1024} KiB")
     try:
         parser.read_string(Path(name).read_text("utf-8"), name)
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ConfUnreadable(str(error).splitlines()[0]) from error
+    return parser
 
 
 def _expand(value: str, expansions: dict[str, str], what: str) -> str:

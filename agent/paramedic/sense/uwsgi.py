@@ -11,6 +11,7 @@ from typing import Any
 
 from paramedic.host import clock
 from paramedic.host.proc import Proc
+from paramedic.host.unix_diag import listeners
 from paramedic.model.readings import Identity, Unreadable, UwsgiReading, WorkerReading
 from paramedic.model.stack import UwsgiConf, UwsgiEntry
 from paramedic.sense.memory import Rollups
@@ -18,6 +19,7 @@ from paramedic.sense.uwsgi_ini import read_uwsgi_conf
 
 DEADLINE_S = 2.0
 MAX_BYTES = 32 << 20
+TCP_LISTEN = "0A"
 
 
 class UwsgiSensor:
@@ -27,6 +29,7 @@ class UwsgiSensor:
         self.entry = entry
         self._proc = proc
         self._conf: tuple[int, UwsgiConf] | None = None
+        self._proven: tuple[Identity, str] | None = None
 
     def read(self, rollups: Rollups) -> UwsgiReading | Unreadable:
         """What the instance says of itself, each pid proven against /proc."""
@@ -54,6 +57,8 @@ class UwsgiSensor:
         master = self._proc.identify(int(stats["pid"]))
         if master is None:
             return Unreadable(f"{conf.stats} names process {stats['pid']} as its master, which does not exist")
+        if not self._is_proven(master, conf.stats or ""):
+            return Unreadable(f"process {master.pid} is not proven to be the one that listens at {conf.stats}")
         workers = [self._worker(row, master, rollups) for row in stats["workers"]]
         return UwsgiReading(
             conf=conf,
@@ -66,9 +71,19 @@ class UwsgiSensor:
             touched_at=_mtime(conf.chain_reload),
         )
 
+    def _is_proven(self, master: Identity, address: str) -> bool:
+        """Whether this process holds the listening stats socket: anybody could answer there with any pid."""
+        if self._proven != (master, address):
+            inode = stats_socket_inode(address)
+            if inode is None or not self._proc.holds_socket(master.pid, inode):
+                return False
+            self._proven = (master, address)
+        return True
+
     def _worker(self, row: Mapping[str, Any], master: Identity, rollups: Rollups) -> WorkerReading:
         stat = self._proc.stat(int(row["pid"])) if int(row["pid"]) > 0 else None
         is_ours = stat is not None and stat.is_alive and stat.ppid == master.pid
+        is_ours = is_ours and self._proc.uid(master.pid) in (0, self._proc.uid(int(row["pid"])))
         identity = stat.identity if stat and is_ours else None
         return WorkerReading(
             id=int(row["id"]),
@@ -118,6 +133,20 @@ def fetch_stats(address: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("the answer is not a stats document")
     return document
+
+
+def stats_socket_inode(address: str) -> int | None:
+    """The inode of the socket that listens at a stats address, from the kernel; None where nobody does."""
+    tcp = re.fullmatch(r"[^/@]*:(\d+)", address)
+    if tcp is None:
+        name = f"\0{address[1:]}" if address.startswith("@") else address
+        return next((x.socket_inode for x in listeners() if x.name in (name, address)), None)
+    for table in ("tcp", "tcp6"):
+        for line in (Proc().text(f"self/net/{table}") or "").splitlines()[1:]:
+            words = line.split()
+            if words[3] == TCP_LISTEN and int(words[1].rpartition(":")[2], 16) == int(tcp[1]):
+                return int(words[9])
+    return None
 
 
 def _connect(address: str) -> socket.socket:
