@@ -40,7 +40,7 @@ check: $(VENV)/.installed
 	@PYTHONPATH=agent $(BIN)/lint-imports --no-timings
 
 test: check  ## Every check and every test that this machine can run (under 10 minutes)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 unit: $(VENV)/.installed  ## The fast tests only
 	@$(BIN)/python -m pytest tests/unit tests/scenarios

@@ -9,7 +9,7 @@ import pytest
 import paramedic
 from paramedic.cli.common import shipped_policies
 from paramedic.document import DocumentError, parse
-from paramedic.model.policy import Limit
+from paramedic.model.policy import Limit, Policy
 from paramedic.policy.load import PolicyErrors, files_of, load
 from paramedic.settings import SettingsError
 from paramedic.settings import load as load_settings
@@ -24,6 +24,13 @@ def errors_of(tmp_path: Path, text: str) -> list[str]:
     with pytest.raises(PolicyErrors) as caught:
         load([file])
     return [error.removeprefix(f"{tmp_path}/") for error in caught.value.errors]
+
+
+def load_text(tmp_path: Path, text: str) -> tuple[Policy, ...]:
+    """The policies of a file with this text."""
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    return load([file])
 
 
 def policy(**fields: str) -> str:

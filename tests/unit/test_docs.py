@@ -1,0 +1,54 @@
+"""The docs say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from paramedic.model.vocabulary import ACTIONS, DIAGNOSES, KINDS
+from unit.test_load import load_text
+
+TOP = Path(__file__).parents[2]
+
+
+def test_every_diagnosis_is_explained() -> None:
+    headings = re.findall(r"^## ([\w-]+)", (TOP / "docs" / "diagnoses.md").read_text(), re.M)
+    assert set(DIAGNOSES) <= set(headings)
+
+
+def test_every_kind_field_and_action_stands_in_the_policy_docs() -> None:
+    text = (TOP / "docs" / "policies.md").read_text()
+    for kind, fields in KINDS.items():
+        said = re.search(rf"`{re.escape(kind)}`\s+has\s+`([^`]*)`", text)
+        assert said, kind
+        assert set(said[1].split()) == set(fields), kind
+    for action in ACTIONS:
+        assert f"`{action}`" in text
+
+
+@pytest.mark.parametrize("name", ["README.md", *(str(p.relative_to(TOP)) for p in (TOP / "docs").rglob("*.md"))])
+def test_every_policy_in_the_docs_loads(name: str, tmp_path: Path) -> None:
+    text = (TOP / name).read_text()
+    for block in re.findall(r"```yaml\n(policies:.*?)```", text, re.S):
+        assert load_text(tmp_path, block)
+
+
+@pytest.mark.parametrize("name", ["README.md", *(str(p.relative_to(TOP)) for p in (TOP / "docs").rglob("*.md"))])
+def test_every_link_leads_somewhere(name: str) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", (TOP / name).read_text()):
+        assert (TOP / name).parent.joinpath(link).exists(), link
+
+
+def test_every_line_of_the_unit_has_its_reason() -> None:
+    reason, bare = False, []
+    for line in (TOP / "systemd" / "paramedic.service").read_text().splitlines():
+        if line.startswith("#"):
+            reason = True
+        elif not line.strip():
+            reason = False
+        elif not line.startswith("[") and not reason:
+            bare.append(line)
+    named = "Description=paramedic, first responder for uWSGI, Supervisor and Daphne"
+    assert bare == [named, "WantedBy=multi-user.target"]
