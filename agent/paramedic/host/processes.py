@@ -93,14 +93,23 @@ def running(conf: str, proc: Proc) -> list[Identity]:
 
 
 def of_conf(rows: list[Row], conf: str, proc: Proc) -> list[Row]:
-    """The supervisords of this conf that can be ours: in our mount namespace, run by root, us, or the conf's owner.
+    """The supervisords of this conf that can be ours: they see the same file there, and run as root, us, or its owner.
 
-    Anybody can start a process with that command line; a stranger's proves nothing.
+    Anybody can start a process with that command line, and a container can have a file of that name.
     """
     trusted = _trusted(conf)
-    here = proc.link(os.getpid(), "ns/mnt")
     found = [row for row, used in supervisords(rows, proc) if same_file(used, conf)]
-    return [row for row in found if row.uid in trusted and proc.link(row.identity.pid, "ns/mnt") in (None, here)]
+    return [row for row in found if row.uid in trusted and _sees_same_file(row.identity.pid, conf, proc)]
+
+
+def _sees_same_file(pid: int, conf: str, proc: Proc) -> bool:
+    """Whether the process finds our very file at that path; true where we may not look through its root."""
+    try:
+        return os.path.samestat(os.stat(f"{proc.root}/{pid}/root{os.path.realpath(conf)}"), os.stat(conf))
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _trusted(conf: str) -> set[int]:

@@ -18,14 +18,20 @@ def is_running() -> bool:
 
 
 def owning_unit(unit: str | None, pid: int) -> str | None:
-    """The unit, if this very process is its main one: a daemon started by hand inside another service is not."""
+    """The unit, if it can start this process again: the process is its main one, and it has a file of its own.
+
+    A daemon started by hand inside another service, or by systemd-run, has no such unit.
+    """
     if unit is None or not is_running():
         return None
     try:
-        found = run((SYSTEMCTL, "show", "--property=MainPID", "--value", unit), DEADLINE_S, {}, cwd="/")
+        found = run((SYSTEMCTL, "show", "--property=MainPID,FragmentPath", unit), DEADLINE_S, {}, cwd="/")
     except OSError:
         return None
-    return unit if found.code == 0 and found.output.strip() == str(pid) else None
+    shown = dict(line.partition("=")[::2] for line in found.output.splitlines())
+    path = shown.get("FragmentPath", "")
+    is_kept = bool(path) and not path.startswith("/run/systemd/transient/")
+    return unit if found.code == 0 and is_kept and shown.get("MainPID") == str(pid) else None
 
 
 def notify(**fields: str | int) -> bool:
