@@ -75,7 +75,7 @@ class Daemon:
             log.info("stopping: %s", self._stopping or "nothing is left to do")
             systemd.notify(STOPPING=1, STATUS="stopping")
             self._finish_actions()
-            return 1 if once and (self.cycle.state.incidents or self._broken) else 0
+            return 1 if once and (self.cycle.mind.incidents or self._broken) else 0
 
     def _try_pass(self) -> None:
         """A pass that breaks, e.g. because the journal is locked, is told and tried again; it does not pet the
@@ -175,18 +175,18 @@ class Daemon:
         if self._broken:
             return interval
         by_name = {policy.name: policy for policy in self.cycle.policies}
-        for (name, _), rule in self.cycle.state.rules.items():
+        for (name, _), rule in self.cycle.mind.rules.items():
             if rule.phase is Phase.PENDING and rule.last is Truth.YES:
                 waits.append(by_name[name].for_s - rule.held_s)
-        if any(attempt.status.is_open for attempt in self.cycle.state.attempts):
+        if any(attempt.status.is_open for attempt in self.cycle.mind.attempts):
             waits.append(WHILE_ACTING_S)
         return max(SHORTEST_S, min(waits))
 
     def _is_settled(self, started: float) -> bool:
         if clock.monotonic() - started > ONCE_S:
             return True
-        is_acting = any(attempt.status.is_open for attempt in self.cycle.state.attempts)
-        pending = {name for (name, _), rule in self.cycle.state.rules.items() if rule.phase is Phase.PENDING}
+        is_acting = any(attempt.status.is_open for attempt in self.cycle.mind.attempts)
+        pending = {name for (name, _), rule in self.cycle.mind.rules.items() if rule.phase is Phase.PENDING}
         return not is_acting and not any(p.name in pending and p.for_s <= ONCE_FOR_S for p in self.cycle.policies)
 
     def _finish_actions(self) -> None:

@@ -44,7 +44,8 @@ def open_and_close(
     for key, rule in rules.items():
         if rule.phase is not Phase.QUIET and key not in found and not _is_explained(key[1], facts):
             stamp = datetime.fromtimestamp(facts.wall, UTC).strftime("%Y%m%dT%H%M%S")
-            found[key] = _opened(f"{stamp}-{serial + len(found)}", key, verdicts[key], facts)
+            found[key] = _opened(f"{stamp}-{serial}", key, verdicts[key], facts)
+            serial += 1
     return found, closed
 
 

@@ -17,7 +17,7 @@ from paramedic.model.vocabulary import KINDS
 
 def sentence(cycle: Cycle, passed: Passed) -> str:
     """One human sentence: for systemd's STATUS and the first line of `paramedic status`."""
-    firing = [i for key, i in cycle.state.incidents.items() if _fires(cycle, key)]
+    firing = [i for key, i in cycle.mind.incidents.items() if _fires(cycle, key)]
     mode = "observing: " if cycle.settings.mode is Mode.OBSERVE else ""
     if firing:
         worst = firing[0]
@@ -34,7 +34,7 @@ def sentence(cycle: Cycle, passed: Passed) -> str:
 
 
 def _fires(cycle: Cycle, key: Key) -> bool:
-    rule = cycle.state.rules.get(key)
+    rule = cycle.mind.rules.get(key)
     return rule is not None and rule.phase is Phase.FIRING
 
 
@@ -48,8 +48,8 @@ def _memory(facts: Facts) -> str:
 
 def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
     """The whole document; times are epoch seconds."""
-    incidents = list(cycle.state.incidents.values())
-    attempts = cycle.state.attempts
+    incidents = list(cycle.mind.incidents.values())
+    attempts = cycle.mind.attempts
     return {
         "agent": {"pid": os.getpid(), "mode": cycle.settings.mode.value, "at": passed.facts.wall},
         "sentence": sentence(cycle, passed),
@@ -58,7 +58,7 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
         "incidents": [as_json(i, [a for a in attempts if a.incident == i.id]) for i in incidents],
         "holds": [
             {"policy": h.policy, "subject": str(h.subject), "guard": h.guard, "reason": h.reason, "way_out": h.way_out}
-            for h in cycle.state.holds.values()
+            for h in cycle.mind.holds.values()
         ],
         "troubles": dict(cycle.preparation.failures),
     }

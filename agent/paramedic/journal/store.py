@@ -147,6 +147,10 @@ class Journal:
             _incident(row) for row in self._db.execute("select * from incidents where closed is null order by opened")
         ]
 
+    def count(self) -> int:
+        """How many incidents are recorded."""
+        return int(self._db.execute("select count(*) from incidents").fetchone()[0])
+
     def incidents(self, most: int) -> list[Incident]:
         """The newest, oldest first."""
         rows = self._db.execute("select * from incidents order by opened desc, rowid desc limit ?", (most,)).fetchall()

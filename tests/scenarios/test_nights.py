@@ -1,0 +1,199 @@
+"""Whole nights through the engine: samples in, a timeline out, compared with the golden file of that name.
+
+A change of a golden file is a change of behaviour: run with GOLDEN=write, read the difference, and mean it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paramedic.cli.common import shipped_policies
+from paramedic.engine import Mind, intent, reported, think
+from paramedic.facts import join, learn
+from paramedic.model.facts import Known
+from paramedic.model.readings import (
+    ChildRecord,
+    HostReading,
+    Identity,
+    MemoryReading,
+    OrphanReading,
+    PathKind,
+    PathReading,
+    ProgramReading,
+    RpcReading,
+    Sample,
+    SupervisorReading,
+    Unreadable,
+    UwsgiReading,
+)
+from paramedic.model.record import Act, Report
+from paramedic.policy.load import files_of, load
+from unit.builders import DAEMON, MIB, SOCKET, gone, supervisor, uwsgi, worker
+
+GOLDEN = Path(__file__).parent / "golden"
+WALL = 1_700_000_000.0
+
+
+class Night:
+    """The shipped policies, a clock that a test moves, and the timeline of what changed."""
+
+    def __init__(self) -> None:
+        self.policies = load(files_of(["shipped"], shipped_policies()))
+        self.mind, self.known = Mind(), Known()
+        self.now, self.lines, self.acting = 1000.0, list[str](), list[int]()
+        self.supervisor: SupervisorReading | Unreadable = supervisor()
+        self.uwsgi: UwsgiReading | Unreadable = uwsgi(worker(1, 11), worker(2, 12))
+        self.used = 40
+
+    def look(self, times: int = 1, every_s: float = 5.0, due: frozenset[str] = frozenset()) -> None:
+        """Some passes; what is new in each becomes a line."""
+        for _ in range(times):
+            self.now += every_s
+            total = 1000 * MIB
+            host = HostReading(total, total * (100 - self.used) // 100, 0, 0, 0, 0.0, 0.0, 0.0)
+            sample = Sample(self.now, WALL + self.now, host, {"web": self.uwsgi}, {"main": self.supervisor})
+            facts = join(sample, self.known)
+            self.known = learn(self.known, sample)
+            thought = think(self.mind, self.policies, facts, False, due)
+            self.say([f"{a.action} {a.status}: {a.detail}" for a in thought.judged])
+            self.say([f"hold {hold.guard} on {hold.subject}: {hold.reason}" for _, hold in thought.held])
+            self.say(
+                [f"tell {e.name} {e.incident.diagnosis} on {e.incident.subject}: {e.sentence}" for e in thought.events]
+            )
+            self.say(
+                [f"closed {one.diagnosis} on {one.subject}: {one.result}" for one in thought.changed if one.closed]
+            )
+            self.mind = thought.mind
+            for act in thought.acts:
+                self.begin(act, facts)
+
+    def begin(self, act: Act, facts: Any) -> None:
+        """Book the intent as the journal would."""
+        number = len(self.mind.attempts) + 1
+        made = replace(intent(act, self.mind, facts, self.now), id=number)
+        self.mind = replace(self.mind, attempts=(*self.mind.attempts, made))
+        self.acting.append(number)
+        self.say([f"act {act.step.action} on {act.target}"])
+
+    def report(self, detail: str, refused: bool = False) -> None:
+        """The repair under way says how it ended."""
+        self.mind, _ = reported(self.mind, self.acting.pop(), Report(refused, detail), self.now + 0.5)
+
+    def say(self, lines: list[str]) -> None:
+        """Add to the timeline."""
+        self.lines += [f"{self.now - 1000:6.0f} s  {line}" for line in lines]
+
+
+def a_socket_is_deleted_and_linked_back(night: Night) -> None:
+    night.look(2)
+    night.supervisor = supervisor(
+        path=PathReading(PathKind.ABSENT),
+        rpc=RpcReading("/tmp/.paramedic-0/supervisor.sock", "RUNNING", 100, "shop", ()),
+    )
+    night.look()
+    night.report("linked the live socket back")
+    night.supervisor = supervisor()
+    night.look(2)
+
+
+ORPHAN = OrphanReading(ChildRecord("daphne", Identity(101, 5001), 101, DAEMON), "daphne", 5 * MIB, 60.0, None)
+
+
+def a_daemon_dies_its_start_is_refused_then_it_is_healed(night: Night) -> None:
+    night.look(2)
+    night.supervisor = replace(gone(), recorded=(ORPHAN.child,), orphans=(ORPHAN,))
+    night.look(2)
+    night.report("it cannot start, so nothing was stopped: can't find command 'daphne'", refused=True)
+    night.look(3)
+    night.report("started supervisord")
+    program = ProgramReading("daphne", "STARTING", Identity(201, 1), "", 0.5)
+    new = supervisor(daemon=Identity(200, 1), rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", (program,)))
+    night.supervisor = new
+    night.look()
+    running = replace(program, state="RUNNING")
+    night.supervisor = replace(new, rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", (running,)))
+    night.look(3)
+
+
+def a_daemon_that_cannot_be_told_about_is_left_alone(night: Night) -> None:
+    night.look(2)
+    for _ in range(20):
+        night.supervisor = Unreadable("PermissionError")
+        night.look()
+        night.supervisor = supervisor(rpc=Unreadable("no answer within the deadline"))
+        night.look()
+    night.supervisor = supervisor()
+    night.look()
+
+
+def memory_climbs_until_a_chain_reload_gives_it_back(night: Night) -> None:
+    young = uwsgi(worker(1, 11, age_s=70.0), worker(2, 12, age_s=70.0))
+    night.uwsgi = young
+    night.look(2)
+    fat = {"rss_bytes": 400 * MIB, "memory": MemoryReading(400 * MIB, 400 * MIB, 0, 1000.0)}
+    night.uwsgi = uwsgi(worker(1, 11, age_s=9000.0, **fat), worker(2, 12, age_s=9000.0, **fat))
+    night.used = 93
+    night.look(61)
+    night.report("touched /srv/reload")
+    night.uwsgi = uwsgi(worker(1, 21, age_s=3.0), worker(2, 12, age_s=9000.0, **fat))
+    night.look(2)
+    night.uwsgi = uwsgi(worker(1, 21, age_s=12.0), worker(2, 22, age_s=3.0))
+    night.used = 45
+    night.look(3)
+
+
+def memory_that_somebody_else_holds_is_not_answered_by_a_reload(night: Night) -> None:
+    night.uwsgi = uwsgi(worker(1, 11, age_s=70.0), worker(2, 12, age_s=70.0))
+    night.look(2)
+    night.used = 95
+    night.look(120)
+
+
+def a_wobble_below_five_minutes_disturbs_nobody(night: Night) -> None:
+    for _ in range(5):
+        night.used = 90
+        night.look(50)
+        night.used = 50
+        night.look(10)
+
+
+def the_night_is_used_only_when_the_day_has_leaked(night: Night) -> None:
+    night.uwsgi = uwsgi(worker(1, 11, age_s=70.0), worker(2, 12, age_s=70.0))
+    night.look(2)
+    night.look(due=frozenset(["nightly-reclaim"]))
+    fat = {"memory": MemoryReading(120 * MIB, 120 * MIB, 0, 1000.0)}
+    night.uwsgi = uwsgi(worker(1, 11, age_s=9000.0, **fat), worker(2, 12, age_s=9000.0, **fat))
+    night.look(3)
+    night.look(due=frozenset(["nightly-reclaim"]))
+    night.report("touched /srv/reload")
+    night.uwsgi = uwsgi(worker(1, 21, age_s=9.0), worker(2, 22, age_s=3.0))
+    night.look(3)
+
+
+NIGHTS = [
+    a_socket_is_deleted_and_linked_back,
+    a_daemon_dies_its_start_is_refused_then_it_is_healed,
+    a_daemon_that_cannot_be_told_about_is_left_alone,
+    memory_climbs_until_a_chain_reload_gives_it_back,
+    memory_that_somebody_else_holds_is_not_answered_by_a_reload,
+    a_wobble_below_five_minutes_disturbs_nobody,
+    the_night_is_used_only_when_the_day_has_leaked,
+]
+
+
+@pytest.mark.parametrize("play", NIGHTS, ids=lambda play: play.__name__)
+def test_nights(play: Callable[[Night], None]) -> None:
+    night = Night()
+    play(night)
+    golden = GOLDEN / f"{play.__name__}.txt"
+    got = "\n".join(night.lines) + "\n"
+    if os.environ.get("GOLDEN") == "write":
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(got)
+    assert got == golden.read_text()
