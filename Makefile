@@ -37,7 +37,7 @@ check: $(VENV)/.installed
 	@$(BIN)/ruff check agent tests
 	@$(BIN)/ruff format --check --quiet agent tests
 	@$(BIN)/mypy
-	@PYTHONPATH=agent $(BIN)/lint-imports --no-timings
+	@PYTHONPATH=agent $(BIN)/lint-imports
 
 test: check  ## Every check and every test that this machine can run (under 10 minutes)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
