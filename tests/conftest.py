@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,12 +12,30 @@ import pytest
 from harness.bystanders import Bystanders
 from harness.stack import EmbeddedStack, Owner
 
-IS_ROOT = os.geteuid() == 0
-NEEDS_ROOT = pytest.mark.skipif(not IS_ROOT, reason="needs root: it switches users")
+
+def _can_switch() -> bool:
+    """Whether the stack can run as another user: root, and a Python that user may run and read."""
+    if os.geteuid() != 0:
+        return False
+    nobody = Owner.nobody()
+    argv = [sys.executable, "-c", "import paramedic"]
+    try:
+        found = subprocess.run(argv, user=nobody.uid, group=nobody.gid, extra_groups=[], cwd="/", timeout=30)
+    except OSError:
+        return False
+    return found.returncode == 0
+
+
+CAN_SWITCH = _can_switch()
+if os.environ.get("CI") and not CAN_SWITCH:
+    pytest.exit(f"cannot test as an ordinary user: {sys.executable} is not theirs to run, or this is not root", 2)
+SWITCHES = pytest.mark.skipif(
+    not CAN_SWITCH, reason=f"needs root, and {sys.executable} readable by everybody: it switches users"
+)
 MODES = [
-    pytest.param("as me", marks=pytest.mark.skipif(IS_ROOT, reason="run as root: the two modes below cover it")),
-    pytest.param("both as an ordinary user", marks=NEEDS_ROOT),
-    pytest.param("agent as root", marks=NEEDS_ROOT),
+    pytest.param("as me", marks=pytest.mark.skipif(CAN_SWITCH, reason="the two modes that switch users cover it")),
+    pytest.param("both as an ordinary user", marks=SWITCHES),
+    pytest.param("agent as root", marks=SWITCHES),
 ]
 
 
@@ -42,7 +62,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[EmbeddedStack]:
 @pytest.fixture
 def lone_stack() -> Iterator[EmbeddedStack]:
     """A stack in the strongest mode this run has: the agent as root, or everything as the one who runs the tests."""
-    made = make_stack("agent as root" if IS_ROOT else "as me")
+    made = make_stack("agent as root" if CAN_SWITCH else "as me")
     try:
         yield made
     finally:
