@@ -125,8 +125,8 @@ class Demo:
         daemons, daphnes = stack.supervisords(), stack.daphnes()
         self.say(f"   supervisord {daemons} and Daphne {daphnes} run after {time.monotonic() - began:.1f} s")
         self.verify("exactly one supervisord, with the same conf", len(daemons) == 1 and daemons != [self.daemon])
-        self.verify("exactly one Daphne, a new one, and it answers 200", len(daphnes) == 1 and daphnes != [self.daphne])
-        self.verify("HTTP 200 from it", stack.status(stack.daphne_port) == 200)
+        self.verify("exactly one Daphne, a new one", len(daphnes) == 1 and daphnes != [self.daphne])
+        self.verify("HTTP 200 from it", wait_for("it answers", lambda: stack.status(stack.daphne_port) == 200, 15))
         self.verify("supervisorctl controls it", f"pid {daphnes[0]}," in stack.ctl("status"))
 
 

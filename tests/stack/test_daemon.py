@@ -60,7 +60,7 @@ def test_a_killed_daemon_runs_again_once_as_it_ran_before(stack: EmbeddedStack) 
     stack.end(daemon)
     wait_for("supervisord and Daphne run again", lambda: stack.supervisords() != [daemon] and is_up(stack), 20)
     assert running_since(stack) - began < WITHIN_S
-    assert stack.status(stack.daphne_port) == 200
+    wait_for("it answers", lambda: stack.status(stack.daphne_port) == 200)
     assert stack.daphne_environment() == first
     new = stack.supervisords()[0]
     assert (os.readlink(f"/proc/{new}/cwd"), os.readlink(f"/proc/{stack.daphnes()[0]}/cwd")) == folder
