@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from paramedic import __version__
 from paramedic.act import REPAIRS
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.spool import Spool
@@ -67,6 +68,7 @@ class Daemon:
         """
         with self._alive():
             started = clock.monotonic()
+            log.info("%s", self._greeting())
             passed = self._pass()
             systemd.notify(READY=1, STATUS=sentence(self.cycle, passed))
             while not self._stopping and not (once and self._is_settled(started)):
@@ -76,6 +78,14 @@ class Daemon:
             systemd.notify(STOPPING=1, STATUS="stopping")
             self._finish_actions()
             return 1 if once and (self.cycle.mind.incidents or self._broken) else 0
+
+    def _greeting(self) -> str:
+        stack = self.settings.stack
+        names = [f"uwsgi:{e.name}" for e in stack.uwsgi] + [f"supervisor:{e.name}" for e in stack.supervisor]
+        told = "" if self.spool.is_configured else "; nobody is told: no notify.command"
+        watched = ", ".join(names) or "memory only"
+        mode, policies = self.settings.mode.value, len(self.cycle.policies)
+        return f"paramedic {__version__} in mode {mode} watches {watched} with {policies} policies{told}"
 
     def _try_pass(self) -> None:
         """A pass that breaks, e.g. because the journal is locked, is told and tried again; it does not pet the

@@ -106,6 +106,6 @@ def _result(mine: list[Attempt]) -> str:
     statuses = {attempt.status for attempt in mine if attempt.action != "notify"}
     if Status.MET in statuses:
         return "healed"
-    if Status.OBSERVED in statuses:
+    if statuses == {Status.OBSERVED}:
         return "observed"
     return "cleared"

@@ -60,7 +60,10 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
             {"policy": h.policy, "subject": str(h.subject), "guard": h.guard, "reason": h.reason, "way_out": h.way_out}
             for h in cycle.mind.holds.values()
         ],
-        "troubles": dict(cycle.preparation.failures),
+        "troubles": {
+            **{f"cannot prepare {what}": why for what, why in cycle.preparation.failures.items()},
+            **({"nobody is told": cycle.spool.failure} if cycle.spool.failure else {}),
+        },
     }
 
 

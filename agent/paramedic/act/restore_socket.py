@@ -17,8 +17,8 @@ def restore_socket(job: Job) -> Report:
         return refused("the daemon or its live socket is not proven")
     if reading.kept_inode != inode:
         return refused(
-            "no hard link of the live socket was kept, because paramedic did not see it healthy; "
-            "`kill -HUP` of supervisord makes a new socket, and restarts its programs"
+            "no hard link of the live socket was kept: paramedic makes one when it sees the socket healthy in "
+            "mode: act; now only `kill -HUP` of supervisord makes a new socket, and restarts its programs"
         )
     kept = files.keep_link(conf.socket)
     try:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 
 from paramedic.cli.common import policies_of, settings_at
 from paramedic.host.proc import Proc
+from paramedic.model.stack import Settings
 from paramedic.policy.load import PolicyErrors
 from paramedic.sense.host import Sensors
 from paramedic.settings import SettingsError
@@ -24,16 +26,32 @@ def main(arguments: argparse.Namespace) -> int:
     """0 when everything can be used, 2 with the errors."""
     errors: list[str] = []
     names: list[str] = []
+    watched: list[str] = []
+    mode = ""
     try:
         settings = settings_at(arguments.config)
         errors += Sensors(settings.stack, Proc()).unreadable_confs()
+        errors += _unusable_notify(settings)
+        watched = [f"uwsgi:{e.name}" for e in settings.stack.uwsgi]
+        watched += [f"supervisor:{e.name}" for e in settings.stack.supervisor]
+        mode = settings.mode.value
         names = [policy.name for policy in policies_of(settings)]
     except (SettingsError, PolicyErrors) as wrong:
         errors += wrong.errors
     if arguments.json:
-        print(json.dumps({"valid": not errors, "errors": errors, "policies": names}))
+        document = {"valid": not errors, "errors": errors, "mode": mode, "watched": watched, "policies": names}
+        print(json.dumps(document))
     elif not errors:
-        print(f"valid: {len(names)} policies ({', '.join(names)})")
+        print(f"valid: mode {mode}; watches {', '.join(watched) or 'nothing but memory: the stack is empty'}")
+        print(f"{len(names)} policies: {', '.join(names)}")
     else:
         print("\n".join(errors), file=sys.stderr)
     return 2 if errors else 0
+
+
+def _unusable_notify(settings: Settings) -> list[str]:
+    """A pager that cannot be run is found now, not at 3 am."""
+    program = settings.notify.command[:1]
+    if not program or os.access(program[0], os.X_OK):
+        return []
+    return [f"{settings.path}:1:1: cannot run {program[0]} as notify.command: it does not exist or is not executable"]

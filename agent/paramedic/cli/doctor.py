@@ -46,10 +46,14 @@ def main(arguments: argparse.Namespace) -> int:
     unknown = {
         str(s.subject): v.reason for s in facts.subjects.values() if isinstance(v := s.fields.get("diagnosis"), Unknown)
     }
+    watched = [str(subject) for subject in facts.subjects if subject.kind in ("uwsgi", "supervisor")]
+    if not watched:
+        unknown["stack"] = "no uWSGI and no Supervisor is configured or running: there is nothing to judge"
     if arguments.json:
-        print(json.dumps({"healthy": not found and not unknown, "findings": found, "unknown": unknown}))
+        document = {"healthy": not found and not unknown, "findings": found, "unknown": unknown, "watched": watched}
+        print(json.dumps(document))
     else:
-        _print(found, unknown, facts, is_configured)
+        _print(found, unknown, watched, is_configured)
     return 1 if found else 3 if unknown else 0
 
 
@@ -76,13 +80,12 @@ def _by_policy(policies: tuple[Policy, ...], facts: Facts) -> list[dict[str, str
     return found
 
 
-def _print(found: list[dict[str, str]], unknown: dict[str, str], facts: Facts, is_configured: bool) -> None:
+def _print(found: list[dict[str, str]], unknown: dict[str, str], watched: list[str], is_configured: bool) -> None:
     if not is_configured:
         print(f"no {DEFAULT_PATH}: looking at what runs here")
     for finding in found:
         print(f"{finding['diagnosis']} on {finding['subject']}\n    {finding['evidence']}\n    -> {finding['repair']}")
     for subject, reason in unknown.items():
         print(f"cannot tell about {subject}\n    {reason}")
-    watched = [str(subject) for subject in facts.subjects if subject.kind in ("uwsgi", "supervisor")]
     if not found and not unknown:
-        print(f"healthy: {', '.join(watched) or 'no uWSGI and no Supervisor found, memory is fine'}")
+        print(f"healthy: {', '.join(watched)}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ def main(arguments: argparse.Namespace) -> int:
     pid = lock.holder(f"{settings.state_dir}/lock")
     path = Path(settings.runtime_dir) / "status.json"
     if pid is None or not path.exists():
-        print(f"no paramedic runs with {settings.state_dir}; start it, or ask `paramedic doctor`", file=sys.stderr)
+        why = f"no paramedic runs with {settings.state_dir}; start it, or ask `paramedic doctor`"
+        print(json.dumps({"agent": None, "sentence": why}) if arguments.json else why)
         return 3
     document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if arguments.json:
@@ -38,9 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _print(document: dict[str, Any]) -> None:
     agent = document["agent"]
     print(document["sentence"])
-    print(f"agent {agent['pid']}, mode {agent['mode']}, looked at {when(agent['at'])}\n")
-    for subject, fields in document["subjects"].items():
-        print(f"{subject}: " + ", ".join(f"{name} {value}" for name, value in fields.items()))
+    print(f"agent {agent['pid']}, mode {agent['mode']}, looked at {when(agent['at'])}")
     for incident in document["incidents"]:
         print(f"\n{incident['id']} {incident['diagnosis']} on {incident['subject']} since {when(incident['opened'])}")
         print(f"    {incident['evidence']}")
@@ -50,4 +48,8 @@ def _print(document: dict[str, Any]) -> None:
         print(f"\n{hold['policy']} holds on {hold['subject']} ({hold['guard']}): {hold['reason']}")
         print(f"    way out: {hold['way_out']}")
     for what, why in document["troubles"].items():
-        print(f"\ncannot prepare {what}: {why}")
+        print(f"\n{what}: {why}")
+    print()
+    for subject, fields in document["subjects"].items():
+        values = (f"{name} {'?' if value.startswith('unknown:') else value}" for name, value in fields.items())
+        print(f"{subject}: {', '.join(values)}")

@@ -35,7 +35,7 @@ def supervisor_subjects(name: str, reading: SupervisorReading | Unreadable) -> l
     }
     findings: tuple[Finding, ...] = ()
     if not isinstance(diagnosed, Unknown) and diagnosed[0] != OK:
-        findings = (Finding(diagnosed[0], subject, diagnosed[1], DIAGNOSES[diagnosed[0]].repair),)
+        findings = (Finding(diagnosed[0], subject, diagnosed[1], _repair(diagnosed[0], reading)),)
     daemon = SubjectFacts(subject, fields, findings, reading=reading)
     cause = subject if fields["diagnosis"] != OK else None
     return [
@@ -43,6 +43,13 @@ def supervisor_subjects(name: str, reading: SupervisorReading | Unreadable) -> l
         *(_program(name, subject, program) for program in programs or ()),
         *(_orphan(name, subject, orphan, cause) for orphan in reading.orphans),
     ]
+
+
+def _repair(diagnosis: str, reading: SupervisorReading) -> str:
+    """What is done about it here: not all of it is possible without what was kept while it was healthy."""
+    if diagnosis in ("socket-missing", "socket-replaced") and reading.kept_inode != reading.listening_inode:
+        return "tell; no hard link was kept (one is made in mode: act while healthy), and SIGHUP restarts programs"
+    return DIAGNOSES[diagnosis].repair
 
 
 def diagnose(reading: SupervisorReading) -> Diagnosed:

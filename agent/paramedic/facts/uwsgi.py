@@ -14,6 +14,8 @@ _STATUSES = {"idle": "idle", "busy": "busy", "cheap": "cheap", "pause": "pause"}
 def uwsgi_subjects(name: str, reading: UwsgiReading | Unreadable, known: Known) -> list[SubjectFacts]:
     """The instance first, then one subject for each worker that is not cheaped."""
     subject = Subject("uwsgi", name)
+    if isinstance(reading, Unreadable) and reading.reason.startswith("not allowed"):
+        return [SubjectFacts(subject, {"diagnosis": Unknown(reading.reason)})]
     if isinstance(reading, Unreadable):
         finding = Finding("uwsgi-unreachable", subject, reading.reason, DIAGNOSES["uwsgi-unreachable"].repair)
         return [SubjectFacts(subject, {"diagnosis": "uwsgi-unreachable"}, (finding,))]

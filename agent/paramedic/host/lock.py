@@ -25,10 +25,10 @@ def take(path: str) -> int:
 
 
 def holder(path: str) -> int | None:
-    """The pid of the agent that holds the lock, None when nobody does."""
+    """The pid of the agent that holds the lock, None when nobody does; raises PermissionError where we may not look."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

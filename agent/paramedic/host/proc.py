@@ -143,10 +143,12 @@ class Proc:
         return int(words[1]) if len(words) > 1 else None
 
     def holds_socket(self, pid: int, socket_inode: int) -> bool:
-        """Whether it has that socket open; needs the same user or CAP_SYS_PTRACE."""
+        """Whether it has that socket open; raises PermissionError without the same user or CAP_SYS_PTRACE."""
         wanted = f"socket:[{socket_inode}]"
         try:
             names = os.listdir(f"{self.root}/{pid}/fd")
+        except PermissionError:
+            raise
         except OSError:
             return False
         return any(self.link(pid, f"fd/{name}") == wanted for name in names)

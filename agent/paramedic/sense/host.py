@@ -75,6 +75,8 @@ def _guarded(name: str, read: Callable[[], Reading | Unreadable]) -> Reading | U
     """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""
     try:
         return read()
+    except PermissionError as error:
+        return Unreadable(f"not allowed to read {error.filename or name} as this user")
     except Exception as error:  # noqa: BLE001 - told as what it is, in the place of the reading
         log.warning("cannot read %s: %s: %s", name, type(error).__name__, error)
         return Unreadable(f"{type(error).__name__}: {readable(str(error))}")

@@ -149,8 +149,8 @@ class SupervisorSensor:
             )
             programs = tuple(self._program(row) for row in rows)
             return RpcReading(via, str(state["statename"]), int(pid), str(identifier), programs)
-        except supervisor_rpc.Stopping as stopping:
-            return RpcReading(via, str(stopping), 0, "", ())
+        except supervisor_rpc.Stopping:
+            return RpcReading(via, "shutting down or restarting", 0, "", ())
         except (supervisor_rpc.RpcFailure, KeyError, TypeError, ValueError) as error:
             return Unreadable(str(error))
 

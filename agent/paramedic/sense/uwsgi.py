@@ -42,6 +42,10 @@ class UwsgiSensor:
         try:
             stats = fetch_stats(conf.stats)
             return self._reading(conf, stats, rollups)
+        except PermissionError:
+            raise
+        except TimeoutError:
+            return Unreadable(f"the stats socket {conf.stats} of {conf.ini} gave no answer within {DEADLINE_S:.0f} s")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             return Unreadable(f"the stats socket {conf.stats} of {conf.ini} does not answer: {what}")
