@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from paramedic.model.facts import Facts, Subject
-from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status, Verdict
+from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status, Truth, Verdict
 
 Key = tuple[str, Subject]
 _BY_KIND = {"host": "memory-high", "uwsgi": "memory-high", "uwsgi.worker": "worker-memory"}
@@ -42,16 +42,17 @@ def open_and_close(
         if rule.phase is Phase.QUIET and not any(attempt.status.is_open for attempt in mine):
             closed.append(replace(found.pop(key), closed=facts.wall, result=_result(mine)))
     for key, rule in rules.items():
-        if rule.phase is not Phase.QUIET and key not in found and not _is_explained(key[1], facts):
+        if rule.phase is not Phase.QUIET and key not in found and _is_own_symptom(key[1], verdicts[key], facts):
             stamp = datetime.fromtimestamp(facts.wall, UTC).strftime("%Y%m%dT%H%M%S")
             found[key] = _opened(f"{stamp}-{serial}", key, verdicts[key], facts)
             serial += 1
     return found, closed
 
 
-def _is_explained(subject: Subject, facts: Facts) -> bool:
-    """A symptom with a cause belongs to the cause's incident."""
-    return subject in facts.subjects and facts.subjects[subject].cause is not None
+def _is_own_symptom(subject: Subject, verdict: Verdict, facts: Facts) -> bool:
+    """It is seen now, and it has no cause: a symptom with one belongs to the cause's incident."""
+    seen = facts.subjects.get(subject)
+    return seen is not None and seen.cause is None and verdict.truth is Truth.YES
 
 
 def news(

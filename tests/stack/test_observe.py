@@ -45,8 +45,9 @@ def test_observe_only_says_what_it_would_do(stack: EmbeddedStack) -> None:
     prove_only_said(stack, "socket-lost", "restore_socket", "socket-missing")
     os.link(spare, stack.socket)
     stack.incident("socket-lost", "observed")
-    stack.socket.unlink()
-    stack.socket.write_text("in the way")
+    in_the_way = stack.folder / "tmp" / "in-the-way"
+    in_the_way.write_text("in the way")
+    os.rename(in_the_way, stack.socket)
     prove_only_said(stack, "socket-lost", "restore_socket", "socket-replaced")
     os.rename(spare, stack.socket)
     stack.incident("socket-lost", "observed")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from paramedic.incident import Key, farewell, news, open_and_close, told
 from paramedic.model.facts import Finding, Subject
-from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status
+from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status, Truth
 from unit.builders import MAIN, WEB, YES, attempt, facts, subject
 
 KEY: Key = ("p", WEB)
@@ -31,6 +31,12 @@ def close(*attempts: Attempt) -> Incident | None:
 def test_it_opens_at_the_first_symptom_with_its_evidence() -> None:
     incident = opened()
     assert (incident.policy, incident.subject, incident.evidence, incident.result) == ("p", WEB, "it is so", "open")
+
+
+def test_what_cannot_be_seen_now_opens_nothing() -> None:
+    unseen = replace(YES, truth=Truth.UNKNOWN)
+    assert open_and_close({}, {KEY: PENDING}, {KEY: unseen}, (), SEEN, 1) == ({}, [])
+    assert open_and_close({}, {KEY: PENDING}, {KEY: YES}, (), facts(), 1) == ({}, [])
 
 
 def test_it_is_named_after_the_finding() -> None:

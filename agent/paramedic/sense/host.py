@@ -33,11 +33,12 @@ class Sensors:
         }
         self._rollups = Rollups(proc, ALL if thorough else 1)
         self._thorough = thorough
+        self._said: dict[str, str] = {}
 
     def read(self, known: Known) -> Sample:
         """One sample. A sensor that cannot read says so in its place and stops no other."""
         now, wall = clock.monotonic(), clock.wall()
-        host = _guarded("memory", lambda: read_host(self.proc))
+        host = self._guarded("memory", lambda: read_host(self.proc))
         uwsgi = self._read_uwsgi(now)
         supervisor = {name: self._read_supervisor(name, known, now) for name in self.supervisor}
         return Sample(now, wall, host, uwsgi, supervisor)
@@ -45,7 +46,7 @@ class Sensors:
     def _read_supervisor(self, name: str, known: Known, now: float) -> SupervisorReading | Unreadable:
         kept = known.supervisors.get(name, SupervisorKnown())
         sensor = self.supervisor[name]
-        return _guarded(name, lambda: sensor.read(kept, unix_diag.listeners, lambda: walk(self.proc), now))
+        return self._guarded(name, lambda: sensor.read(kept, unix_diag.listeners, lambda: walk(self.proc), now))
 
     def unreadable_confs(self) -> list[str]:
         """Every ini and conf of the stack that cannot be used, one sentence each."""
@@ -61,7 +62,7 @@ class Sensors:
 
     def _read_uwsgi(self, now: float) -> dict[str, UwsgiReading | Unreadable]:
         def read_one(name: str) -> UwsgiReading | Unreadable:
-            return _guarded(name, lambda: self.uwsgi[name].read(self._rollups))
+            return self._guarded(name, lambda: self.uwsgi[name].read(self._rollups))
 
         def read_all() -> dict[str, UwsgiReading | Unreadable]:
             return {name: read_one(name) for name in self.uwsgi}
@@ -70,13 +71,17 @@ class Sensors:
         self._rollups.refresh(resident(readings), now)
         return read_all() if self._thorough else readings
 
-
-def _guarded(name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
-    """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""
-    try:
-        return read()
-    except PermissionError as error:
-        return Unreadable(f"not allowed to read {error.filename or name} as this user")
-    except Exception as error:  # noqa: BLE001 - told as what it is, in the place of the reading
-        log.warning("cannot read %s: %s: %s", name, type(error).__name__, error)
-        return Unreadable(f"{type(error).__name__}: {readable(str(error))}")
+    def _guarded(self, name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
+        """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""
+        try:
+            found = read()
+        except PermissionError as error:
+            found = Unreadable(f"not allowed to read {error.filename or name} as this user")
+        except Exception as error:
+            log.debug("%s", name, exc_info=True)
+            found = Unreadable(f"{type(error).__name__}: {readable(str(error))}")
+        why = found.reason if isinstance(found, Unreadable) else ""
+        if why and self._said.get(name) != why:
+            log.warning("cannot read %s: %s", name, why)
+        self._said[name] = why
+        return found
