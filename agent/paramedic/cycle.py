@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from paramedic.act.job import Job
@@ -47,9 +47,8 @@ class Cycle:
         self.known = _known(journal, self.proc.boot_id())
         self.mind = self._recall()
 
-    def run_pass(self, reports: Iterable[tuple[int, Report]] = (), due: frozenset[str] = frozenset()) -> Passed:
-        """One pass. `reports` are of repairs that ended since the last one; `due` names calendar policies."""
-        self.take_reports(reports)
+    def run_pass(self, due: frozenset[str] = frozenset()) -> Passed:
+        """One pass; `due` names the calendar policies whose time has come."""
         sample = self.sensors.read(self.known)
         facts = join(sample, self.known)
         self._remember(learn(self.known, sample))
@@ -65,15 +64,16 @@ class Cycle:
         self.preparation.refresh(sample)
         return Passed(facts, thought)
 
-    def take_reports(self, reports: Iterable[tuple[int, Report]]) -> None:
-        """Book what repairs say of themselves."""
-        for attempt_id, report in reports:
-            self.mind, ended = reported(self.mind, attempt_id, report, clock.monotonic())
-            if ended is not None:
-                self.journal.settle(ended, clock.wall())
-            if ended is not None and report.preflight is not None:
-                preflights = {**self.known.preflights, ended.target.name: report.preflight}
-                self._remember(replace(self.known, preflights=preflights))
+    def take_report(self, attempt_id: int, report: Report) -> None:
+        """Book what a repair says of itself, on disk first."""
+        mind, ended = reported(self.mind, attempt_id, report, clock.monotonic())
+        if ended is None:
+            return
+        self.journal.settle(ended, clock.wall())
+        self.mind = mind
+        if report.preflight is not None:
+            preflights = {**self.known.preflights, ended.target.name: report.preflight}
+            self._remember(replace(self.known, preflights=preflights))
 
     def _record(self, thought: Thought, facts: Facts) -> list[tuple[Act, Attempt]]:
         """All of it in one transaction, intents before anything is begun; where it fails nothing was thought."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import logging
-import queue
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from paramedic import __version__
 from paramedic.act import REPAIRS
@@ -54,8 +53,8 @@ class Daemon:
         self.watch = PathWatch(self.wake.poke)
         times = {policy.name: policy.at for policy in policies if policy.at}
         self.calendar = Calendar(times, self._due)
-        self._reports: queue.SimpleQueue[tuple[int, Report]] = queue.SimpleQueue()
-        self._calendar_due: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reports: collections.deque[tuple[int, Report]] = collections.deque()
+        self._calendar_due: collections.deque[str] = collections.deque()
         self._workers: dict[int, threading.Thread] = {}
         self._stopping = ""
         self._broken = ""
@@ -120,7 +119,7 @@ class Daemon:
         self.wake.poke("signal")
 
     def _due(self, policy: str) -> None:
-        self._calendar_due.put(policy)
+        self._calendar_due.append(policy)
         self.wake.poke(f"{policy} is due")
 
     def _begin(self, attempt: Attempt, job: Job) -> None:
@@ -141,14 +140,15 @@ class Daemon:
         log.info(
             "%s %s %s: %s", attempt.incident, attempt.action, "refused" if report.refused else "done", report.detail
         )
-        self._reports.put((attempt.id, report))
+        self._reports.append((attempt.id, report))
         self.wake.poke(f"{attempt.action} ended")
 
     def _pass(self) -> Passed:
-        reports = list(_drained(self._reports))
-        for attempt_id, _ in reports:
-            self._workers.pop(attempt_id, None)
-        passed = self.cycle.run_pass(reports, frozenset(_drained(self._calendar_due)))
+        self._book()
+        due = list(self._calendar_due)
+        passed = self.cycle.run_pass(frozenset(due))
+        for _ in due:
+            self._calendar_due.popleft()
         self._watch(passed)
         self._publish(passed)
         if clock.monotonic() - self._forgot_at > FORGET_S:
@@ -173,6 +173,7 @@ class Daemon:
     def _publish(self, passed: Passed) -> None:
         """status.json for `paramedic status`; the sign of life for systemd only with every heart beating."""
         document = snapshot(self.cycle, passed)
+        document["troubles"] |= {f"cannot watch {name}": why for name, why in self.watch.failures.items()}
         with contextlib.suppress(OSError):
             files.write_private(f"{self.settings.runtime_dir}/status.json", json.dumps(document).encode())
         if self.watch.is_alive and self.calendar.is_alive and self.spool.is_alive:
@@ -204,10 +205,10 @@ class Daemon:
         until = clock.monotonic() + LAST_PATIENCE_S
         for worker in list(self._workers.values()):
             worker.join(max(0.0, until - clock.monotonic()))
-        self.cycle.take_reports(_drained(self._reports))
+        self._book()
 
-
-def _drained(source: queue.SimpleQueue[Any]) -> Iterator[Any]:
-    with contextlib.suppress(queue.Empty):
-        while True:
-            yield source.get_nowait()
+    def _book(self) -> None:
+        """Take over what repairs said; a report leaves the queue when it is on disk."""
+        while self._reports:
+            self.cycle.take_report(*self._reports[0])
+            self._workers.pop(self._reports.popleft()[0], None)

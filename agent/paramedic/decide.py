@@ -224,7 +224,7 @@ def _cannot_help(case: Case, act: Act, situation: Situation) -> Hold | None:
     """A reload gives back what its workers grew by; where that is next to nothing somebody else has it."""
     if act.step.action != "chain_reload":
         return None
-    instance = situation.facts.subjects.get(act.target)
+    instance = situation.facts.subjects.get(case.subject if case.subject.kind == "uwsgi.worker" else act.target)
     host = situation.facts.subjects.get(Subject("host", "host"))
     if instance is None or host is None:
         return None
@@ -233,7 +233,7 @@ def _cannot_help(case: Case, act: Act, situation: Situation) -> Hold | None:
     if isinstance(uss, int) and isinstance(baseline, int):
         if uss >= WORTHWHILE_GROWTH * baseline:
             return None
-        because = f"its workers hold {render_bytes(uss)} and held {render_bytes(baseline)} after their start"
+        because = f"{instance.subject} holds {render_bytes(uss)} and held {render_bytes(baseline)} after its start"
         return _hold(case, "cannot help", because, "find who holds the memory")
     if case.subject.kind != "host" or isinstance(rss, Unknown) or isinstance(total, Unknown):
         return None
@@ -246,8 +246,12 @@ def _broken(case: Case, act: Act, situation: Situation) -> Hold | None:
     """A subject that cannot be read is not acted on, whatever another subject's numbers say."""
     target = situation.facts.subjects.get(act.target)
     diagnosis = target.fields.get("diagnosis") if target else OK
-    if isinstance(diagnosis, Unknown) and ACTIONS[act.step.action].is_disruptive:
+    if not ACTIONS[act.step.action].is_disruptive:
+        return None
+    if isinstance(diagnosis, Unknown):
         return _hold(case, "unknown", f"the state of {act.target} is unknown: {diagnosis.reason}", "it is readable")
+    if diagnosis == "uwsgi-unreachable":
+        return _hold(case, "unknown", f"{act.target} does not answer", "its stats socket answers")
     return None
 
 

@@ -53,7 +53,10 @@ def think(mind: Mind, policies: Sequence[Policy], facts: Facts, is_observing: bo
     attempts = tuple(verify.judge(attempt, facts) for attempt in mind.attempts)
     judged = tuple(new for new, old in zip(attempts, mind.attempts, strict=True) if new is not old)
     rules, verdicts = _look(replace(mind, attempts=attempts), policies, facts, due)
-    incidents, closed = incident.open_and_close(mind.incidents, rules, verdicts, attempts, facts, mind.serial)
+    calendars = {policy.name for policy in policies if policy.at is not None}
+    incidents, closed = incident.open_and_close(
+        mind.incidents, rules, verdicts, attempts, facts, mind.serial, calendars
+    )
     rules = {key: rule for key, rule in rules.items() if rule.phase is not Phase.QUIET}
     cases = _cases(rules, verdicts, incidents, attempts, policies)
     decisions = decide.decide(cases, decide.Situation(facts, facts.monotonic, is_observing, attempts))
@@ -151,9 +154,10 @@ def _verdict(policy: Policy, subject: Subject, state: RuleState, facts: Facts) -
 
 
 def _is_busy(mind: Mind, key: Key) -> bool:
-    """Whether what a calendar policy began is not judged yet: so long it stays, then it waits for its next time."""
+    """Whether what a calendar policy began is not judged yet, or it still waits for its turn behind another action."""
     mine = mind.incidents.get(key)
-    return mine is not None and any(a.incident == mine.id and a.status.is_open for a in mind.attempts)
+    waits = key in mind.holds and mind.holds[key].guard in ("in flight", "one at a time", "max_targets", "stale sample")
+    return mine is not None and (waits or any(a.incident == mine.id and a.status.is_open for a in mind.attempts))
 
 
 def _cases(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from paramedic.model.facts import Facts, Subject
+from paramedic.model.facts import Facts, Subject, SubjectFacts
 from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status, Truth, Verdict
 
 Key = tuple[str, Subject]
+_MEMORY = ("rss is", "pss is", "uss is", "swap is", "memory.", "swap.")
 _BY_KIND = {"host": "memory-high", "uwsgi": "memory-high", "uwsgi.worker": "worker-memory"}
 
 
@@ -29,8 +30,11 @@ def open_and_close(
     attempts: Iterable[Attempt],
     facts: Facts,
     serial: int,
+    calendars: Container[str] = (),
 ) -> tuple[dict[Key, Incident], list[Incident]]:
     """(open incidents, those that closed in this pass). `serial` makes ids of one second differ.
+
+    `calendars` names policies with `at`: theirs end with what was done, whether or not the condition is gone.
 
     An incident stays open until everything done about it is judged, even if its symptom is gone before.
     """
@@ -40,7 +44,7 @@ def open_and_close(
         rule = rules.get(key, RuleState())
         mine = [attempt for attempt in tried if attempt.incident == incident.id]
         if rule.phase is Phase.QUIET and not any(attempt.status.is_open for attempt in mine):
-            closed.append(replace(found.pop(key), closed=facts.wall, result=_result(mine)))
+            closed.append(replace(found.pop(key), closed=facts.wall, result=_result(mine, key[0] in calendars)))
     for key, rule in rules.items():
         if rule.phase is not Phase.QUIET and key not in found and _is_own_symptom(key[1], verdicts[key], facts):
             stamp = datetime.fromtimestamp(facts.wall, UTC).strftime("%Y%m%dT%H%M%S")
@@ -82,6 +86,9 @@ def farewell(incident: Incident, attempts: Iterable[Attempt]) -> Event | None:
     if "opened" not in incident.told:
         return None
     mine = [attempt for attempt in attempts if attempt.incident == incident.id and attempt.status is Status.MET]
+    if incident.result in ("refused", "gave up"):
+        tried = [attempt for attempt in attempts if attempt.incident == incident.id]
+        return Event(incident.result, incident, f"{tried[-1].action} was {tried[-1].status}: {tried[-1].detail}")
     sentence = f"{mine[-1].action}: {mine[-1].detail}" if mine else "the condition is gone"
     return Event("healed" if incident.result == "healed" else "cleared", incident, sentence)
 
@@ -98,15 +105,25 @@ def _untold(incident: Incident, name: str, sentence: str) -> list[Event]:
 
 def _opened(name: str, key: Key, verdict: Verdict, facts: Facts) -> Incident:
     policy, subject = key
-    findings = facts.subjects[subject].findings if subject in facts.subjects else ()
-    diagnosis = findings[0].diagnosis if findings else _BY_KIND.get(subject.kind, "condition")
+    diagnosis = diagnosis_of(policy, facts.subjects.get(subject), verdict)
     return Incident(name, subject, diagnosis, policy, verdict.evidence, facts.wall)
 
 
-def _result(mine: list[Attempt]) -> str:
-    statuses = {attempt.status for attempt in mine if attempt.action != "notify"}
+def diagnosis_of(policy: str, subject: SubjectFacts | None, verdict: Verdict) -> str:
+    """The name of what a policy found: the subject's own diagnosis, a word for memory, else the policy's name."""
+    if subject is not None and subject.findings:
+        return subject.findings[0].diagnosis
+    is_memory = any(word in verdict.evidence for word in _MEMORY)
+    return _BY_KIND.get(subject.subject.kind, policy) if subject is not None and is_memory else policy
+
+
+def _result(mine: list[Attempt], is_calendar: bool) -> str:
+    real = [attempt for attempt in mine if attempt.action != "notify"]
+    statuses = {attempt.status for attempt in real}
     if Status.MET in statuses:
         return "healed"
     if statuses == {Status.OBSERVED}:
         return "observed"
+    if is_calendar and real:
+        return "refused" if real[-1].status is Status.REFUSED else "gave up"
     return "cleared"

@@ -24,6 +24,7 @@ from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import ACTIONS, OK
 
 INTERRUPTED_S = 15.0
+STAYS_S = 2.0
 Judgement = tuple[bool, str, Mapping[str, Any]]
 
 
@@ -121,10 +122,14 @@ def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
     states = {p.name: p.state for p in _programs(reading)}
     wanted = attempt.before.get("running", ())
     absent = [name for name in wanted if states.get(name) != "RUNNING"]
+    known = {program.name: program.startsecs for program in reading.conf.programs}
+    fresh = [p.name for p in _programs(reading) if p.state == "RUNNING" and p.age_s < known.get(p.name, 1.0) + STAYS_S]
     booting = [name for name, state in states.items() if state in ("STARTING", "BACKOFF")]
     if absent or booting:
         waiting = ", ".join(f"{n} is {states.get(n, 'not known to it')}" for n in dict.fromkeys([*absent, *booting]))
         return False, waiting, {}
+    if fresh:
+        return False, f"{', '.join(fresh)} must stay up for a moment: a port conflict reads RUNNING too", {}
     running = sum(state == "RUNNING" for state in states.values())
     programs = f"{running} program{'' if running == 1 else 's'}"
     return True, f"supervisord {reading.daemon.pid} runs {programs}", {"programs_running": running}

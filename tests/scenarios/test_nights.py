@@ -116,7 +116,7 @@ def a_daemon_dies_its_start_is_refused_then_it_is_healed(night: Night) -> None:
     new = supervisor(daemon=Identity(200, 1), rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", (program,)))
     night.supervisor = new
     night.look()
-    running = replace(program, state="RUNNING")
+    running = replace(program, state="RUNNING", age_s=5.5)
     night.supervisor = replace(new, rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", (running,)))
     night.look(3)
 

@@ -185,6 +185,21 @@ def test_a_reload_that_cannot_help_is_not_done() -> None:
     assert guard(one(on_host, host, unknown_and_large)) == "act"
 
 
+def test_one_worker_that_grew_is_not_judged_by_its_small_siblings() -> None:
+    web = subject(WEB, {"uss": 210 * MIB, "baseline_uss": 200 * MIB, "diagnosis": "ok"})
+    grown = subject(Subject("uwsgi.worker", "web/1"), {"uss": 42 * MIB, "baseline_uss": 10 * MIB}, parent=WEB)
+    still = subject(Subject("uwsgi.worker", "web/2"), {"uss": 10 * MIB, "baseline_uss": 10 * MIB}, parent=WEB)
+    host = subject(HOST, {"memory.total": 1000 * MIB})
+    assert guard(one(policy(watch="uwsgi.worker"), grown, web, host)) == "act"
+    assert guard(one(policy(watch="uwsgi.worker"), still, web, host)) == "cannot help"
+
+
+def test_an_instance_that_does_not_answer_is_not_acted_on() -> None:
+    silent = subject(WEB, {"diagnosis": "uwsgi-unreachable"})
+    host = subject(HOST, {"memory.total": 100 * MIB})
+    assert guard(one(policy(watch="host", when="memory.used_percent > 85 %"), host, silent)) == "unknown"
+
+
 def test_a_host_policy_without_any_uwsgi_has_no_target() -> None:
     on_host = policy(watch="host", when="memory.used_percent > 85 %")
     assert guard(one(on_host, subject(HOST, {"memory.total": 100 * MIB}))) == "no target"

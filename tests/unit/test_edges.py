@@ -100,8 +100,9 @@ def test_old_incidents_are_forgotten_and_open_ones_never(tmp_path: Path) -> None
 
 def test_a_journal_that_is_none_says_so(tmp_path: Path) -> None:
     (tmp_path / "j.db").write_bytes(b"rubbish" * 1000)
-    with pytest.raises(JournalUnusable, match="cannot open the journal"):
-        Journal(str(tmp_path / "j.db"))
+    for read_only in (False, True):
+        with pytest.raises(JournalUnusable, match="cannot open the journal"):
+            Journal(str(tmp_path / "j.db"), read_only)
 
 
 def spool_to(tmp_path: Path, code: str) -> Spool:

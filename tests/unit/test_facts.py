@@ -147,10 +147,13 @@ def test_uwsgi_sums_are_unknown_as_long_as_one_worker_is() -> None:
 
 
 def test_a_broken_app_stays_a_finding_until_a_later_preflight() -> None:
-    known = Known(preflights={"web": Preflight("broken", "no module named x", 1.0)})
+    known = Known(preflights={"web": Preflight("broken", "no module named x", 1_800_000_000.0)})
     found = join(sample(uwsgi={"web": uwsgi(worker(1, 11))}), known).subjects[WEB]
     assert found.fields["diagnosis"] == "app-broken"
     assert found.findings[0].evidence == "no module named x"
+    later = Known(preflights={"web": Preflight("broken", "no module named x", 1_600_000_000.0)})
+    mended = join(sample(uwsgi={"web": uwsgi(worker(1, 11))}), later).subjects[WEB]
+    assert mended.fields["diagnosis"] == "ok", "a worker that started since then has its app"
 
 
 def test_only_a_healthy_daemons_word_changes_its_lineage() -> None:

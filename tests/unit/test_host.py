@@ -381,17 +381,17 @@ def test_any_other_answer_is_a_failure_and_nothing_worse(tmp_path: Path, answer:
 def test_a_wake_up_comes_from_a_poke_and_from_the_end_of_a_process() -> None:
     wake = Wake(PROC)
     threading.Timer(0.05, wake.poke, args=("poked",)).start()
-    assert wake.wait(5) == {"poked"}
-    assert wake.wait(0) == set()
+    assert wake.wait(5)
+    assert not wake.wait(0)
     with child() as identity:
         wake.watch([identity])
         fd = open_proven(PROC, identity, lambda _: None)
         assert fd is not None
         end(fd, 2)
         os.close(fd)
-        assert wake.wait(5) == {f"process {identity.pid} ended"}
+        assert wake.wait(5)
         wake.watch([identity])
-        assert wake.wait(0) == set(), "a process that has ended is not watched again"
+        assert not wake.wait(0), "a process that has ended is not watched again"
     wake.close()
 
 

@@ -70,6 +70,25 @@ def test_its_result_says_who_healed_it() -> None:
         assert closed.closed == SEEN.wall
 
 
+def test_a_calendar_policy_that_did_not_succeed_does_not_call_itself_cleared() -> None:
+    for status, result in ((Status.REFUSED, "refused"), (Status.MISSED, "gave up"), (Status.MET, "healed")):
+        incident = replace(opened(), told=("opened",))
+        last = attempt(status, incident=incident.id, detail="the app is broken")
+        _, closed = open_and_close({KEY: incident}, {}, {}, [last], SEEN, 1, {"p"})
+        assert closed[0].result == result
+        event = farewell(closed[0], [last])
+        assert event is not None
+        assert (event.name, "the app is broken" in event.sentence) == (result, True)
+
+
+def test_a_finding_that_is_not_about_memory_has_the_policys_name() -> None:
+    queue = replace(YES, evidence="listen_queue is 90")
+    found, _ = open_and_close({}, {KEY: PENDING}, {KEY: queue}, (), SEEN, 1)
+    assert found[KEY].diagnosis == "p"
+    found, _ = open_and_close({}, {KEY: PENDING}, {KEY: replace(YES, evidence="uss is 9 GiB")}, (), SEEN, 1)
+    assert found[KEY].diagnosis == "memory-high"
+
+
 def test_a_person_hears_of_it_when_it_fires_and_once() -> None:
     incident = opened()
     assert news([incident], {KEY: PENDING}, (), ()) == []

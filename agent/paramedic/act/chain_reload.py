@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from paramedic.act.job import Job, Refused
 from paramedic.act.preflight import LOADS, preflight
 from paramedic.host import clock, files
+from paramedic.host.uwsgi_stats import fetch_stats
 from paramedic.model.facts import Preflight
 from paramedic.model.readings import UwsgiReading
 from paramedic.model.record import Report
@@ -23,12 +26,23 @@ def chain_reload(job: Job) -> Report:
         checked = preflight(reading, job.proc, clock.wall())
         if checked.result != LOADS:
             raise Refused(checked.detail)
-        if not job.proc.is_alive(reading.master):
-            raise Refused(f"the master {reading.master.pid} is gone")
+        _prove_unchanged(reading, job)
         when = files.touch_newer(path, clock.wall())
-    except (OSError, Refused) as error:
+    except (OSError, ValueError, KeyError, TypeError, Refused) as error:
         return Report(True, str(error), checked)
     return Report(False, f"touched {path} (mtime {when})", checked)
+
+
+def _prove_unchanged(reading: UwsgiReading, job: Job) -> None:
+    """The import may have taken a minute: the same workers accept, and nobody touched the file meanwhile."""
+    if not job.proc.is_alive(reading.master):
+        raise Refused(f"the master {reading.master.pid} is gone")
+    stats = fetch_stats(reading.conf.stats or "")
+    now = {row["id"]: row["pid"] for row in stats["workers"] if row["accepting"]}
+    before = {w.id: w.identity.pid for w in reading.workers if w.identity and w.accepting}
+    touched = int(os.lstat(reading.conf.chain_reload or "").st_mtime)
+    if now != before or touched != int(reading.touched_at or 0):
+        raise Refused("its workers changed while the app's import was tried: a chain may be running")
 
 
 def _touch_file(reading: UwsgiReading) -> str:

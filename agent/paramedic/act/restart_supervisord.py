@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def restart_supervisord(job: Job) -> Report:
         _prove_gone(job, conf)
         result = launch.start(path, plan, conf.name, f"{job.stamp}")
         if result.code != 0:
-            return Report(False, f"started it, but: {result.last_line or 'the start did not end in time'}{ended}")
+            why = result.last_line or "the start did not end in time"
+            raise Refused(f"the start failed: {why}")
         return Report(False, f"started {' '.join(plan.argv)}{ended}{_bring_up(conf, reading)}")
     except (OSError, Refused) as error:
         return refused(f"{error}{ended}")
@@ -68,9 +70,9 @@ def _plan(job: Job, name: str) -> tuple[str, Recipe]:
     """The recorded recipe, else the one the configuration gives; (its file, the recipe)."""
     path = recipe.path_of(job.settings.state_dir, name)
     found = recipe.load(path)
-    if found is not None:
-        return path, found
     entry = next(e for e in job.settings.stack.supervisor if e.name == name)
+    if found is not None:
+        return path, replace(found, unit=entry.unit or found.unit)
     if entry.command is None:
         raise Refused(
             "how it was launched was never seen; start it once by hand while paramedic runs, "
@@ -121,11 +123,16 @@ def _settle(job: Job, reading: SupervisorReading) -> str:
         doubt = doubt_of(orphan.child, reading.conf, job.proc) if job.proc.is_alive(orphan.child.identity) else None
         if doubt:
             raise Refused(f"{orphan.child.program} ({orphan.child.identity.pid}) is in the way, and {doubt}")
+    names: list[str] = []
     for orphan in reading.orphans:
         failure = settle(orphan.child, reading.conf, job.proc)
         if failure:
-            raise Refused(failure)
-    names = [f"{orphan.child.program} ({orphan.child.identity.pid})" for orphan in reading.orphans]
+            raise Refused(f"{failure}{_ended(names)}")
+        names.append(f"{orphan.child.program} ({orphan.child.identity.pid})")
+    return _ended(names)
+
+
+def _ended(names: list[str]) -> str:
     return f"; ended before it {', '.join(names)}" if names else ""
 
 

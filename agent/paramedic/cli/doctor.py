@@ -14,6 +14,7 @@ from paramedic.cli.common import journal_of, policies_of, settings_at
 from paramedic.evaluate import evaluate
 from paramedic.facts import join
 from paramedic.host.proc import Proc
+from paramedic.incident import diagnosis_of
 from paramedic.model.facts import Facts, Known, Unknown
 from paramedic.model.policy import Policy
 from paramedic.model.record import Truth
@@ -75,7 +76,8 @@ def _by_policy(policies: tuple[Policy, ...], facts: Facts) -> list[dict[str, str
             if verdict.truth is Truth.YES and not subject.findings and policy.at is None:
                 ladder = ", then ".join(rung.action for rung in policy.do)
                 patience = f"after {render_seconds(policy.for_s)}: " if policy.for_s else ""
-                row = {"diagnosis": policy.name, "subject": str(subject.subject)}
+                name = diagnosis_of(policy.name, subject, verdict)
+                row = {"diagnosis": name, "subject": str(subject.subject)}
                 found.append({**row, "evidence": verdict.evidence, "repair": f"{patience}{ladder}"})
     return found
 

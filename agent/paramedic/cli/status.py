@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from paramedic.cli.common import settings_at, when
-from paramedic.host import lock
+from paramedic.host import clock, lock
+from paramedic.model.units import render_seconds
+
+STALE_S = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,11 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps({"agent": None, "sentence": why}) if arguments.json else why)
         return 3
     document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    age_s = clock.wall() - document["agent"]["at"]
+    if document["agent"]["pid"] != pid or age_s > max(STALE_S, 3 * settings.interval_s):
+        why = f"agent {pid} runs, but its last finished look is {render_seconds(age_s)} old: see its log"
+        print(json.dumps({"agent": {"pid": pid}, "sentence": why}) if arguments.json else why)
+        return 3
     if arguments.json:
         print(json.dumps(document))
     else:

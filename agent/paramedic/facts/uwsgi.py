@@ -36,14 +36,19 @@ def uwsgi_subjects(name: str, reading: UwsgiReading | Unreadable, known: Known) 
         "respawns": sum(w.respawns for w in workers),
         "harakiris": sum(w.harakiris for w in workers),
     }
-    findings = _findings(subject, fields, known)
+    findings = _findings(subject, fields, workers, known)
     instance = SubjectFacts(subject, fields, findings, reading=reading)
     return [instance, *(_worker(name, subject, worker, known) for worker in workers)]
 
 
-def _findings(subject: Subject, fields: dict[str, Value], known: Known) -> tuple[Finding, ...]:
+def _findings(
+    subject: Subject, fields: dict[str, Value], workers: list[WorkerReading], known: Known
+) -> tuple[Finding, ...]:
+    """app-broken, until a later import says otherwise or a worker started since then has its app."""
     preflight = known.preflights.get(subject.name)
     if preflight is None or preflight.result != "broken":
+        return ()
+    if any(worker.apps and worker.accepting and worker.spawned_at > preflight.wall for worker in workers):
         return ()
     fields["diagnosis"] = "app-broken"
     return (Finding("app-broken", subject, preflight.detail, DIAGNOSES["app-broken"].repair),)

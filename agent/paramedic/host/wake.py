@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 from collections.abc import Iterable
 
 from paramedic.host.proc import Proc
@@ -17,14 +16,10 @@ class Wake:
     def __init__(self, proc: Proc) -> None:
         self._proc = proc
         self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._lock = threading.Lock()
-        self._reasons: set[str] = set()
         self._watched: dict[Identity, int] = {}
 
-    def poke(self, reason: str) -> None:
-        """Wake the decision thread, from any thread."""
-        with self._lock:
-            self._reasons.add(reason)
+    def poke(self, _why: str = "") -> None:
+        """Wake the decision thread: from any thread and from a signal handler, so without a lock."""
         os.eventfd_write(self._event, 1)
 
     def watch(self, identities: Iterable[Identity]) -> None:
@@ -42,8 +37,8 @@ class Wake:
             else:
                 os.close(fd)
 
-    def wait(self, timeout_s: float) -> set[str]:
-        """The reasons to wake up, empty when the time is over."""
+    def wait(self, timeout_s: float) -> bool:
+        """True when woken, False when the time is over. A watched process that ended is watched no more."""
         poll = select.poll()
         poll.register(self._event, select.POLLIN)
         for fd in self._watched.values():
@@ -51,12 +46,9 @@ class Wake:
         ready = {fd for fd, _ in poll.poll(max(0.0, timeout_s) * 1000)}
         if self._event in ready:
             os.eventfd_read(self._event)
-        with self._lock:
-            reasons, self._reasons = self._reasons, set()
         for identity in [i for i, fd in self._watched.items() if fd in ready]:
-            reasons.add(f"process {identity.pid} ended")
             os.close(self._watched.pop(identity))
-        return reasons
+        return bool(ready)
 
     def close(self) -> None:
         """Give all descriptors back."""

@@ -52,6 +52,7 @@ class Journal:
                 self._db.execute("pragma journal_mode = wal")
                 self._db.execute("pragma synchronous = full")
                 self._db.executescript(_SCHEMA)
+            self._db.execute("select 1 from incidents limit 1")
         except sqlite3.Error as error:
             raise JournalUnusable(f"cannot open the journal {path}: {error}") from error
 
