@@ -53,6 +53,7 @@ class Demo:
         """uWSGI, supervisord with Daphne, and the agent on them."""
         stack = self.stack
         master = stack.start_uwsgi()
+        self.say(f"everything runs below {stack.folder}")
         self.say(f"uWSGI {master} serves a leaking Django app with 4 workers (lazy-apps)")
         self.daemon = stack.start_supervisord()
         self.daphne = stack.daphnes()[0]

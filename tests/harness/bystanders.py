@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.processes import is_alive, start_ticks
+from harness.processes import children, is_alive, start_ticks
 from harness.stack import BIN, EmbeddedStack, free_port
 from harness.waiting import wait_for
 
@@ -21,8 +21,10 @@ class Bystanders:
         (stack.folder / "uwsgi.log").touch()
         self._write_confs()
         pids = [self._second_uwsgi(), self._editor(), self._tail(), self._other_supervisord()]
-        self._identities = {pid: start_ticks(pid) for pid in pids}
-        self._precious = {path: path.read_bytes() for path in self._folder.glob("*.ini")}
+        wait_for("the other supervisord's program runs", lambda: children(pids[3]))
+        everybody = [*pids, *(child for pid in pids for child in children(pid))]
+        self._identities = {pid: start_ticks(pid) for pid in everybody}
+        self._precious = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in self._folder.glob("*.ini")}
 
     def _write_confs(self) -> None:
         (self._folder / "other.ini").write_text(
@@ -64,4 +66,4 @@ class Bystanders:
             assert is_alive(pid), f"bystander {pid} is gone"
             assert start_ticks(pid) == ticks, f"bystander {pid} is another process now"
         for path, content in self._precious.items():
-            assert path.read_bytes() == content, f"{path} was changed"
+            assert (path.read_bytes(), path.stat().st_mtime_ns) == content, f"{path} was changed or touched"

@@ -43,6 +43,11 @@ def start_ticks(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
 
 
+def children(pid: int) -> list[int]:
+    """The processes it started and has not lost."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def cmdline(pid: int) -> list[str]:
     """Its arguments."""
     return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").rstrip("\0").split("\0")

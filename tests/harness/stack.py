@@ -74,6 +74,7 @@ class EmbeddedStack:
         self.config = self.folder / "etc" / "paramedic.yaml"
         self.site = self.folder / "srv" / "site"
         self.children: list[subprocess.Popen[bytes]] = []
+        self.more_environment: dict[str, str] = {}
         self.mode, self.interval, self.policies, self.extra = "act", "1s", ["shipped"], ""
         self._lay_out()
 
@@ -134,7 +135,8 @@ stdout_logfile=%(here)s/daphne.log
     def environment(self) -> dict[str, str]:
         """What the stack's processes are started with; the mark is inherited by all they start."""
         path = f"{BIN}:/usr/bin:/bin"
-        return {"PATH": path, "HOME": str(self.folder / "home"), MARK: self.mark, "SHOP_SECRET": "not for the journal"}
+        own = {"PATH": path, "HOME": str(self.folder / "home"), MARK: self.mark, "SHOP_SECRET": "not for the journal"}
+        return {**own, **self.more_environment}
 
     def spawn(
         self, argv: Sequence[object], owner: Owner | None, log: str, cwd: Path | None = None

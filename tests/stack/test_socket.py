@@ -22,12 +22,11 @@ def control_works(stack: EmbeddedStack) -> bool:
 
 
 def heal_time(stack: EmbeddedStack, inode: int) -> float:
-    """Seconds until the live inode is at its path again; what supervisorctl says then is asserted too."""
+    """Seconds until the live inode is at its path again and supervisorctl has answered through it."""
     began = time.monotonic()
     wait_for("the live socket is back", lambda: stack.socket.is_socket() and stack.socket.stat().st_ino == inode)
-    took = time.monotonic() - began
     assert control_works(stack)
-    return took
+    return time.monotonic() - began
 
 
 def prove_fault_is_real(stack: EmbeddedStack) -> None:
