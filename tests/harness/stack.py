@@ -75,6 +75,7 @@ class EmbeddedStack:
         self.site = self.folder / "srv" / "site"
         self.children: list[subprocess.Popen[bytes]] = []
         self.more_environment: dict[str, str] = {}
+        self.uwsgi_extra = ""
         self.mode, self.interval, self.policies, self.extra = "act", "1s", ["shipped"], ""
         self._lay_out()
 
@@ -197,7 +198,7 @@ runtime_dir: {self.folder}/state/run
 policies: [{", ".join(self.policies)}]
 stack:
   uwsgi:
-    web: {{ ini: {self.ini} }}
+    web: {{ ini: {self.ini}{self.uwsgi_extra} }}
   supervisor:
     main:
       conf: {self.conf}

@@ -116,3 +116,18 @@ def test_a_worker_over_its_limit_during_a_chain_does_not_start_another(stack: Em
     wait_for("the chain ended", lambda: not set(stack.worker_pids().values()) & set(pids.values()), 40)
     refused = [a["detail"] for i in stack.history() for a in i["actions"] if a["outcome"] == "refused"]
     assert any("chain" in why for why in refused), stack.history()
+
+
+def test_a_chain_that_begins_while_the_import_is_tried_is_not_touched_again(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    stack.start_uwsgi()
+    stack.add_policies(POLICIES.format(limit="10 MiB"))
+    meanwhile = stack.folder / "etc" / "preflight"
+    meanwhile.write_text(f"#!/bin/sh\ntouch {stack.touch}\n")
+    meanwhile.chmod(0o755)
+    stack.uwsgi_extra = f", preflight: [{meanwhile}]"
+    stack.start_agent()
+    stack.incident("worker-over-limit", "refused")
+    details = [action["detail"] for incident in stack.history() for action in incident["actions"]]
+    assert any("changed while the app's import was tried" in detail for detail in details), details
+    assert not any("touched" in detail for detail in details)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from paramedic.model.vocabulary import ACTIONS, DIAGNOSES, KINDS
+from paramedic.track import diagram
 from unit.test_load import load_text
 
 TOP = Path(__file__).parents[2]
@@ -16,6 +17,10 @@ TOP = Path(__file__).parents[2]
 def test_every_diagnosis_is_explained() -> None:
     headings = re.findall(r"^## ([\w-]+)", (TOP / "docs" / "diagnoses.md").read_text(), re.M)
     assert set(DIAGNOSES) <= set(headings)
+
+
+def test_the_diagram_in_the_docs_is_the_tables_own() -> None:
+    assert f"```mermaid\n{diagram()}\n```" in (TOP / "docs" / "policies.md").read_text()
 
 
 def test_every_kind_field_and_action_stands_in_the_policy_docs() -> None:

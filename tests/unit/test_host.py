@@ -245,8 +245,8 @@ def test_term_then_kill_end_a_proven_process(argv: tuple[str, ...]) -> None:
     with child(argv) as identity:
         fd = open_proven(PROC, identity, lambda _: None)
         assert fd is not None
-        assert end(fd, term_s=0.3) is None
-        assert end(fd, term_s=0.3) is None
+        assert end(fd, term_s=0.1) is None
+        assert end(fd, term_s=0.1) is None
         os.close(fd)
         assert not PROC.is_alive(identity)
 
@@ -254,7 +254,7 @@ def test_term_then_kill_end_a_proven_process(argv: tuple[str, ...]) -> None:
 def test_a_command_is_ended_at_its_deadline_with_all_it_started() -> None:
     script = f"import subprocess, sys; subprocess.run([{sys.executable!r}, '-c', 'import time; time.sleep(60)'])"
     began = time.monotonic()
-    found = run((sys.executable, "-c", script), 0.5, {})
+    found = run((sys.executable, "-c", script), 0.2, {})
     assert found.code is None
     assert time.monotonic() - began < 5
 
@@ -353,7 +353,7 @@ def test_an_answer_is_waited_for_no_longer_than_the_deadline_in_all(tmp_path: Pa
         thread.start()
         began = time.monotonic()
         with pytest.raises(RpcFailure):
-            call(str(path), [("supervisor.getState", ())], deadline_s=0.3)
+            call(str(path), [("supervisor.getState", ())], deadline_s=0.15)
         assert time.monotonic() - began < 2
     thread.join(5)
 

@@ -25,6 +25,8 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     for incident in incidents:
         _print(incident)
+        for hold in journal.holds_of(incident["id"]) if journal else ():
+            print(f"    held at {when(hold['at'])} ({hold['guard']}): {hold['reason']}")
     if not incidents:
         print("no incidents")
     return 0

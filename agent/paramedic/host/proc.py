@@ -26,7 +26,6 @@ class Stat:
     state: str
     ppid: int
     pgid: int
-    session: int
     rss_bytes: int
 
     @property
@@ -82,7 +81,6 @@ class Proc:
             state=rest[0].decode("ascii", "replace"),
             ppid=int(rest[1]),
             pgid=int(rest[2]),
-            session=int(rest[3]),
             rss_bytes=int(rest[21]) * PAGE_BYTES,
         )
 
@@ -98,13 +96,6 @@ class Proc:
     def age_s(self, identity: Identity) -> float:
         """Seconds since its start, on the boot-time clock that start ticks count."""
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / TICKS_PER_S)
-
-    def pids(self) -> list[int]:
-        """All processes: the full walk, not for a healthy pass."""
-        try:
-            return [int(name) for name in os.listdir(self.root) if name.isdigit()]
-        except OSError:
-            return []
 
     def cmdline(self, pid: int) -> tuple[str, ...] | None:
         """The argument vector; a process that rewrote it has trailing empty words, which are dropped."""

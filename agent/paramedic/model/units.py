@@ -11,11 +11,6 @@ DIMENSIONS: dict[str, dict[str, float]] = {
 }
 
 
-def dimension_of(unit: str) -> str | None:
-    """The dimension a unit belongs to, None for a unit nobody knows."""
-    return next((name for name, units in DIMENSIONS.items() if unit in units), None)
-
-
 def units_of(dimension: str) -> str:
     """The units of a dimension as a person would list them."""
     return ", ".join(DIMENSIONS.get(dimension, {})) or "no unit"
