@@ -59,3 +59,17 @@ def test_observe_only_says_what_it_would_do(stack: EmbeddedStack) -> None:
     stack.end(daemon)
     prove_only_said(stack, "daemon-dead", "restart_supervisord", "daemon-dead")
     assert stack.status(stack.daphne_port) == 200
+
+
+def test_observe_touches_nothing_with_a_broken_app_and_a_daemon_stopped_on_purpose(stack: EmbeddedStack) -> None:
+    stack.start_uwsgi()
+    stack.start_supervisord()
+    app = stack.site / "shop.py"
+    app.write_text("import a_module_nobody_installed\n" + app.read_text())
+    stack.add_policies(POLICIES.format(limit="10 MiB"))
+    stack.start_agent("--observe")
+    prove_only_said(stack, "worker-over-limit", "chain_reload", "worker-memory")
+    assert "Shut down" in stack.ctl("shutdown")
+    wait_for("Supervisor has left", lambda: not stack.supervisords() and not stack.daphnes())
+    prove_only_said(stack, "daemon-told", "notify", "daemon-stopped")
+    assert stack.status(stack.uwsgi_port) == 200
