@@ -34,6 +34,7 @@ class Bystanders:
         (self._folder / "other.conf").write_text(
             f"[unix_http_server]\nfile={self._folder}/other.sock\n"
             f"[supervisord]\nlogfile={self._folder}/other.log\npidfile={self._folder}/other.pid\n"
+            f"childlogdir={self._folder}\n"
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
             "[program:daphne]\ncommand=/bin/sleep 100000\n"

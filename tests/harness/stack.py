@@ -120,6 +120,7 @@ file={self.socket}
 logfile=%(here)s/supervisord.log
 pidfile={self.folder}/tmp/supervisord.pid
 identifier=shop
+childlogdir=%(here)s
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
