@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from paramedic import orders
 from paramedic.act.job import Job
 from paramedic.act.prepare import Preparation
 from paramedic.act.spool import Spool
-from paramedic.engine import Mind, Thought, intent, recalled, reported, think
+from paramedic.engine import Stance, Thought, think
 from paramedic.facts import join, learn
 from paramedic.host import clock
 from paramedic.host.proc import Proc
-from paramedic.journal import Journal, as_json
+from paramedic.journal import Journal, Recorder, as_json, recall_windows
+from paramedic.mind import Mind, adopted, book_of, intent, recalled, reported
 from paramedic.model.facts import Facts, Known
-from paramedic.model.policy import Policy
-from paramedic.model.record import Act, Attempt, Report, Status
+from paramedic.model.record import Act, Attempt, Incident, Orders, Report, Status
 from paramedic.model.stack import Mode, Settings
+from paramedic.rulebook import Rulebook
 from paramedic.sense.host import Sensors
+from paramedic.windows import Windows
 
 Begin = Callable[[Attempt, Job], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +34,37 @@ class Passed:
 
     facts: Facts
     thought: Thought
+    stance: Stance
 
 
 class Cycle:
     """Runs passes over one stack. `begin` starts a repair off the thread; its report comes with a later pass."""
 
-    def __init__(
-        self, settings: Settings, policies: tuple[Policy, ...], journal: Journal, spool: Spool, begin: Begin
-    ) -> None:
+    def __init__(self, settings: Settings, rulebook: Rulebook, journal: Journal, spool: Spool, begin: Begin) -> None:
         self.settings = settings
-        self.policies = policies
+        self.rulebook = rulebook
+        self.book = book_of(rulebook.policies)
         self.journal = journal
+        self.recorder = Recorder(journal)
         self.spool = spool
         self.proc = Proc()
         self.sensors = Sensors(settings.stack, self.proc, settings.state_dir)
         self.preparation = Preparation(settings, self.proc)
         self._begin = begin
+        self._zone, self._host = clock.local_zone(), os.uname().nodename
         self.known = _known(journal, self.proc.boot_id())
         self.mind = self._recall()
+        self.past = Windows(self.book.needed)
+        recall_windows(journal, self.past, clock.wall(), clock.monotonic())
 
-    def run_pass(self, due: frozenset[str] = frozenset()) -> Passed:
-        """One pass; `due` names the calendar policies whose time has come."""
+    def run_pass(self) -> Passed:
+        """One pass."""
         sample = self.sensors.read(self.known)
         facts = join(sample, self.known)
+        self.past.take(facts)
         self._remember(learn(self.known, sample))
-        thought = think(self.mind, self.policies, facts, self.settings.mode is Mode.OBSERVE, due)
+        stance = self.stance(facts)
+        thought = think(self.mind, self.book, facts, self.past, stance)
         begun = self._record(thought, facts)
         self.mind = replace(thought.mind, attempts=(*thought.mind.attempts, *(attempt for _, attempt in begun)))
         for act, attempt in begun:
@@ -61,8 +73,28 @@ class Cycle:
         for event in thought.events:
             mine = [attempt for attempt in self.mind.attempts if attempt.incident == event.incident.id]
             self.spool.tell(event.name, event.sentence, as_json(event.incident, mine))
+        self.recorder.take(facts)
         self.preparation.refresh(sample)
-        return Passed(facts, thought)
+        return Passed(facts, thought, stance)
+
+    def stance(self, facts: Facts) -> Stance:
+        """How the agent stands to `facts`: observing, ordered to pause, where and how often it looks."""
+        is_observing = self.settings.mode is Mode.OBSERVE
+        ordered: Orders = orders.read(self.settings.state_dir, facts.wall, facts.monotonic, self.proc.boot_id())
+        return Stance(is_observing, self.settings.interval_s, self._zone, self._host, ordered)
+
+    def reload(self, force: bool = False) -> None:
+        """Take over policy files that changed, all of them or none; what did not change keeps its states."""
+        before = self.rulebook.errors
+        if self.rulebook.refresh(force):
+            self.mind, removed = adopted(self.mind, self.book.policies, self.rulebook.policies, clock.monotonic())
+            self.book = book_of(self.rulebook.policies)
+            self.past.need(self.book.needed)
+            recall_windows(self.journal, self.past, clock.wall(), clock.monotonic())
+            self._close(removed, clock.wall())
+            log.info("policies changed: %d are in force", len(self.book.judges))
+        if self.rulebook.errors and self.rulebook.errors != before:
+            log.error("changed policies are not used, the old ones stay: %s", "; ".join(self.rulebook.errors))
 
     def take_report(self, attempt_id: int, report: Report) -> None:
         """Book what a repair says of itself, on disk first."""
@@ -84,6 +116,8 @@ class Cycle:
                 self.journal.save_incident(incident)
             for incident_id, hold in thought.held:
                 self.journal.hold(incident_id, hold, facts.wall)
+            if _moments(thought.mind) != _moments(self.mind):
+                self.journal.save_slots(thought.mind.slots)
             now = clock.monotonic()
             return [(act, self.journal.intend(intent(act, thought.mind, facts, now))) for act in thought.acts]
 
@@ -100,13 +134,21 @@ class Cycle:
         """What an earlier agent left; incidents of policies that are no more are closed."""
         now, wall = clock.monotonic(), clock.wall()
         attempts = self.journal.recent_attempts(wall, now)
-        mind, left = recalled(self.journal.open_incidents(), attempts, self.policies, now, self.journal.count())
-        for incident in left:
-            self.journal.save_incident(replace(incident, closed=wall, result="policy removed"))
+        incidents, slots = self.journal.open_incidents(), self.journal.load_slots()
+        mind, left = recalled(incidents, attempts, slots, self.book.policies, now, self.journal.count())
+        self._close(left, wall)
         return mind
+
+    def _close(self, incidents: list[Incident], wall: float) -> None:
+        for incident in incidents:
+            self.journal.save_incident(replace(incident, closed=wall, result="policy removed"))
 
 
 def _known(journal: Journal, boot_id: str) -> Known:
     """Identities of another boot mean nothing; what the app's last import said still does."""
     known = journal.load_known()
     return known if known.boot_id == boot_id else Known(boot_id=boot_id, preflights=known.preflights)
+
+
+def _moments(mind: Mind) -> dict[str, float | None]:
+    return {name: slot.next_at for name, slot in mind.slots.items()}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from paramedic import __version__
+from paramedic import __version__, orders, schedule
 from paramedic.act import REPAIRS
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.spool import Spool
@@ -22,10 +22,10 @@ from paramedic.host.calendar import Calendar
 from paramedic.host.wake import Wake
 from paramedic.host.watching import PathWatch
 from paramedic.journal import Journal
-from paramedic.model.policy import Policy
 from paramedic.model.readings import Identity, SupervisorReading, UwsgiReading
 from paramedic.model.record import Attempt, Phase, Report, Truth
 from paramedic.model.stack import Settings
+from paramedic.rulebook import Rulebook
 from paramedic.status import sentence, snapshot
 
 WHILE_ACTING_S = 0.5
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class Daemon:
     """`paramedic run`: passes until a signal, or with `once` until nothing is left to verify."""
 
-    def __init__(self, settings: Settings, policies: tuple[Policy, ...]) -> None:
+    def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
         self.settings = settings
         for folder in (settings.state_dir, settings.runtime_dir):
             Path(folder).parent.mkdir(parents=True, exist_ok=True)
@@ -48,16 +48,15 @@ class Daemon:
         self._lock = lock.take(f"{settings.state_dir}/lock")
         self.journal = Journal(f"{settings.state_dir}/journal.db")
         self.spool = Spool(settings.notify, settings.state_dir)
-        self.cycle = Cycle(settings, policies, self.journal, self.spool, self._begin)
+        self.cycle = Cycle(settings, rulebook, self.journal, self.spool, self._begin)
         self.wake = Wake(self.cycle.proc)
         self.watch = PathWatch(self.wake.poke)
-        times = {policy.name: policy.at for policy in policies if policy.at}
-        self.calendar = Calendar(times, self._due)
+        self.calendar = Calendar(self.wake.poke)
         self._reports: collections.deque[tuple[int, Report]] = collections.deque()
-        self._calendar_due: collections.deque[str] = collections.deque()
         self._workers: dict[int, threading.Thread] = {}
         self._stopping = ""
         self._broken = ""
+        self._must_reload = False
         self._forgot_at = float("-inf")
 
     def run(self, once: bool = False) -> int:
@@ -83,7 +82,7 @@ class Daemon:
         names = [f"uwsgi:{e.name}" for e in stack.uwsgi] + [f"supervisor:{e.name}" for e in stack.supervisor]
         told = "" if self.spool.is_configured else "; nobody is told: no notify.command"
         watched = ", ".join(names) or "memory only"
-        mode, policies = self.settings.mode.value, len(self.cycle.policies)
+        mode, policies = self.settings.mode.value, len(self.cycle.book.judges)
         return f"paramedic {__version__} in mode {mode} watches {watched} with {policies} policies{told}"
 
     def _try_pass(self) -> None:
@@ -102,15 +101,16 @@ class Daemon:
     def _alive(self) -> Iterator[None]:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._reload)
         self.spool.start()
         self.watch.start()
-        self.calendar.start()
         try:
             yield
         finally:
             self.calendar.stop()
             self.watch.stop()
             self.spool.stop(LAST_PATIENCE_S)
+            self.cycle.recorder.flush()
             self.journal.close()
             self.wake.close()
 
@@ -118,9 +118,9 @@ class Daemon:
         self._stopping = signal.Signals(number).name
         self.wake.poke("signal")
 
-    def _due(self, policy: str) -> None:
-        self._calendar_due.append(policy)
-        self.wake.poke(f"{policy} is due")
+    def _reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._must_reload = True
+        self.wake.poke("signal")
 
     def _begin(self, attempt: Attempt, job: Job) -> None:
         """Start a repair on a thread of its own: a pass never waits for one."""
@@ -145,11 +145,11 @@ class Daemon:
 
     def _pass(self) -> Passed:
         self._book()
-        due = list(self._calendar_due)
-        passed = self.cycle.run_pass(frozenset(due))
-        for _ in due:
-            self._calendar_due.popleft()
+        force, self._must_reload = self._must_reload, False
+        self.cycle.reload(force)
+        passed = self.cycle.run_pass()
         self._watch(passed)
+        self._plan(passed)
         self._publish(passed)
         if clock.monotonic() - self._forgot_at > FORGET_S:
             self.journal.forget(clock.wall())
@@ -157,8 +157,8 @@ class Daemon:
         return passed
 
     def _watch(self, passed: Passed) -> None:
-        """Watch the paths and processes that this pass saw."""
-        paths: list[str] = []
+        """Watch the paths and processes that this pass saw, and what a person may change."""
+        paths: list[str] = [orders.path_of(self.settings.state_dir), *self.cycle.rulebook.files()]
         processes: list[Identity] = []
         for facts in passed.facts.subjects.values():
             reading = facts.reading
@@ -169,6 +169,12 @@ class Daemon:
                 processes.append(reading.master)
         self.watch.guard(paths)
         self.wake.watch(processes)
+
+    def _plan(self, passed: Passed) -> None:
+        """Wake at the minute of every calendar policy."""
+        zone, host = passed.stance.zone, passed.stance.host
+        planned = [policy for policy in self.cycle.book.policies if policy.at is not None]
+        self.calendar.set((p.at or "", p.zone or zone, schedule.shift_s(p, host)) for p in planned)
 
     def _publish(self, passed: Passed) -> None:
         """status.json for `paramedic status`; the sign of life for systemd only with every heart beating."""
@@ -185,7 +191,7 @@ class Daemon:
         waits = [interval]
         if self._broken:
             return interval
-        by_name = {policy.name: policy for policy in self.cycle.policies}
+        by_name = self.cycle.book.by_name
         for (name, _), rule in self.cycle.mind.rules.items():
             if rule.phase is Phase.PENDING and rule.last is Truth.YES:
                 waits.append(by_name[name].for_s - rule.held_s)
@@ -198,7 +204,7 @@ class Daemon:
             return True
         is_acting = any(attempt.status.is_open for attempt in self.cycle.mind.attempts)
         pending = {name for (name, _), rule in self.cycle.mind.rules.items() if rule.phase is Phase.PENDING}
-        return not is_acting and not any(p.name in pending and p.for_s <= ONCE_FOR_S for p in self.cycle.policies)
+        return not is_acting and not any(p.name in pending and p.for_s <= ONCE_FOR_S for p in self.cycle.book.policies)
 
     def _finish_actions(self) -> None:
         """Let repairs under way end and book what they say; what does not end in time is judged by the next agent."""

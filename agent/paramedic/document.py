@@ -1,18 +1,22 @@
 """YAML text as nodes with positions, free of the traps of YAML 1.1.
 
-PyYAML's composer gives nodes with line and column and executes nothing; scalars are typed here, so
+PyYAML's parser gives events with line and column and executes nothing; scalars are typed here, so
 `on`, `off` and `22:22` stay the strings a person wrote, duplicate keys are errors, and aliases, tags,
 huge files and deep nesting are refused in bounded time (https://yaml.org/spec/1.1/#id858600).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 128 * 1024
 MAX_DEPTH = 24
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,18}\.[0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,64 +57,80 @@ def parse(text: str, file: str) -> Item:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise DocumentError(start.says(f"cannot read it: larger than {MAX_BYTES // 1024} KiB"))
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            _refuse_magic(event, file)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return _Builder(yaml.parse(text, Loader=yaml.SafeLoader), file).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else start
         raise DocumentError(place.says(f"cannot read it as YAML: {error.problem or error.context}")) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.YAMLError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DocumentError(start.says(f"cannot read it as YAML: {first}")) from error
-    return _item(node, file, 0) if node is not None else Item(None, start)
 
 
-def _refuse_magic(event: yaml.Event, file: str) -> None:
-    mark = event.start_mark
-    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
-    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        raise DocumentError(place.says("cannot use anchors and aliases: write the value out"))
-    if getattr(event, "tag", None):
-        raise DocumentError(place.says("cannot use tags (!...): write the plain value"))
+class _Builder:
+    """Items from the parser's events, which come one by one: what is refused is refused before it is built."""
+
+    def __init__(self, events: Iterator[yaml.Event], file: str) -> None:
+        self._events = (event for event in events if not isinstance(event, yaml.StreamStartEvent))
+        self._file = file
+
+    def document(self) -> Item:
+        """The only document of the stream; a stream without any is an empty item."""
+        first = next(self._events)
+        if isinstance(first, yaml.StreamEndEvent):
+            return Item(None, Place(self._file, 1, 1))
+        item = self._item(next(self._events), 0)
+        next(self._events)
+        following = next(self._events)
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise DocumentError(self._place(following).says("cannot read a second document (---): make it one"))
+        return item
+
+    def _place(self, event: yaml.Event) -> Place:
+        mark = event.start_mark
+        return Place(self._file, mark.line + 1, mark.column + 1) if mark else Place(self._file, 1, 1)
+
+    def _item(self, event: yaml.Event, depth: int) -> Item:
+        place = self._place(event)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise DocumentError(place.says("cannot use anchors and aliases: write the value out"))
+        if getattr(event, "tag", None):
+            raise DocumentError(place.says("cannot use tags (!...): write the plain value"))
+        if depth > MAX_DEPTH:
+            raise DocumentError(place.says(f"cannot nest deeper than {MAX_DEPTH} levels"))
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Item([self._item(child, depth + 1) for child in self._until(yaml.SequenceEndEvent)], place)
+        if isinstance(event, yaml.MappingStartEvent):
+            return Item(self._mapping(depth), place)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise DocumentError(place.says("cannot read it as YAML: a value belongs here"))
+        return Item(_scalar(event), place, str(event.value))
+
+    def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
+        while not isinstance(event := next(self._events), end):
+            yield event
+
+    def _mapping(self, depth: int) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        for key in self._until(yaml.MappingEndEvent):
+            place = self._place(key)
+            if not isinstance(key, yaml.ScalarEvent):
+                raise DocumentError(place.says("cannot use a list or mapping as a key: write a plain word"))
+            name = str(self._item(key, depth).text)
+            if name in found:
+                raise DocumentError(place.says(f"cannot set {name!r} twice: remove one of them"))
+            found[name] = self._item(next(self._events), depth + 1)
+        return found
 
 
-def _item(node: yaml.Node, file: str, depth: int) -> Item:
-    place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
-    if depth > MAX_DEPTH:
-        raise DocumentError(place.says(f"cannot nest deeper than {MAX_DEPTH} levels"))
-    if isinstance(node, yaml.SequenceNode):
-        return Item([_item(child, file, depth + 1) for child in node.value], place)
-    if isinstance(node, yaml.MappingNode):
-        return Item(_mapping(node, file, depth), place)
-    return Item(_scalar(node), place, str(node.value))
-
-
-def _mapping(node: yaml.MappingNode, file: str, depth: int) -> dict[str, Item]:
-    found: dict[str, Item] = {}
-    for key, value in node.value:
-        place = Place(file, key.start_mark.line + 1, key.start_mark.column + 1)
-        if not isinstance(key, yaml.ScalarNode):
-            raise DocumentError(place.says("cannot use a list or mapping as a key"))
-        if key.value in found:
-            raise DocumentError(place.says(f"cannot set {key.value!r} twice: remove one of them"))
-        found[key.value] = _item(value, file, depth + 1)
-    return found
-
-
-def _scalar(node: yaml.Node) -> object:
-    text = str(node.value)
-    if getattr(node, "style", None) is not None:
+def _scalar(event: yaml.ScalarEvent) -> object:
+    text = str(event.value)
+    if event.style is not None:
         return text
     if text in ("", "~", "null"):
         return None
     if text in ("true", "false"):
         return text == "true"
-    if text.isascii() and text.lstrip("+-").isdigit() and len(text) < 20:
+    if _INTEGER.fullmatch(text):
         return int(text)
-    return _float(text)
-
-
-def _float(text: str) -> object:
-    plain = text.lstrip("+-").replace(".", "", 1)
-    return float(text) if plain.isascii() and plain.isdigit() and "." in text else text
+    return float(text) if _DECIMAL.fullmatch(text) else text

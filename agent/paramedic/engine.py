@@ -1,33 +1,46 @@
-"""The thinking part of a pass, pure: (mind, policies, facts) -> thought. No I/O, no clock, no ids of its own.
+"""The thinking part of a pass, pure: (mind, book, facts, past, stance) -> thought. No I/O, no clock, no ids of its own.
 
-The live agent, and whatever tests or replays policies, think with this same code.
+The live agent, and whatever tests, explains or replays policies, think with this same code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 
-from paramedic import decide, incident, verify
-from paramedic.evaluate import evaluate, when_gone
-from paramedic.incident import Event, Key
+from paramedic import decide, incident, schedule, verify
+from paramedic.decide import Case, Situation
+from paramedic.evaluate import Judge, View, when_gone
+from paramedic.evaluate.compile import Past
+from paramedic.incident import Course, Event, Key
+from paramedic.mind import Book, Mind, remembered
 from paramedic.model.facts import Facts, Subject
-from paramedic.model.policy import Policy
-from paramedic.model.record import Act, Attempt, Hold, Incident, Phase, Report, RuleState, Status, Truth, Verdict
+from paramedic.model.readings import Identity
+from paramedic.model.record import Act, Attempt, Hold, Incident, Orders, Phase, RuleState, Truth, Verdict
 from paramedic.track import track
 
-REMEMBERED_S = 2 * 86400.0
+LONGEST_STEP_INTERVALS = 3.0
+LONGEST_STEP_S = 15.0
+RESTARTS_KEPT_S = 7 * 86400.0
+QUIET = RuleState()
+_WAITS = ("in flight", "one at a time", "max_targets", "stale sample", "settling")
 
 
 @dataclass(frozen=True, slots=True)
-class Mind:
-    """What one pass hands to the next. `attempts` are those of two days, oldest first, open ones included."""
+class Stance:
+    """How the agent stands to what it sees: observing or not, how often it looks, where it is, its orders."""
 
-    rules: Mapping[Key, RuleState] = field(default_factory=dict)
-    incidents: Mapping[Key, Incident] = field(default_factory=dict)
-    attempts: tuple[Attempt, ...] = ()
-    holds: Mapping[Key, Hold] = field(default_factory=dict)
-    serial: int = 0
+    is_observing: bool = False
+    interval_s: float = 5.0
+    zone: tzinfo = UTC
+    host: str = ""
+    orders: Orders = field(default_factory=Orders)
+
+    @property
+    def longest_step_s(self) -> float:
+        """More time than this between two looks was not looked at, and counts for no timer."""
+        return max(LONGEST_STEP_S, LONGEST_STEP_INTERVALS * self.interval_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,133 +61,171 @@ class Thought:
         return [decision for decision in self.decisions if isinstance(decision, Act)]
 
 
-def think(mind: Mind, policies: Sequence[Policy], facts: Facts, is_observing: bool, due: frozenset[str]) -> Thought:
-    """One pass over `facts`; `due` names the calendar policies whose time has come."""
+def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> Thought:
+    """One pass over `facts`."""
     attempts = tuple(verify.judge(attempt, facts) for attempt in mind.attempts)
     judged = tuple(new for new, old in zip(attempts, mind.attempts, strict=True) if new is not old)
-    rules, verdicts = _look(replace(mind, attempts=attempts), policies, facts, due)
-    calendars = {policy.name for policy in policies if policy.at is not None}
-    incidents, closed = incident.open_and_close(
-        mind.incidents, rules, verdicts, attempts, facts, mind.serial, calendars
+    by_incident = _by_incident(attempts, mind)
+    slots, due = schedule.step(book.by_name.values(), mind.slots, facts.wall, stance.zone, stance.host)
+    rules, verdicts = _look(mind, book, View(facts, past), stance, due, by_incident)
+    calendars = {name for name, policy in book.by_name.items() if policy.at is not None}
+    course = Course(rules, verdicts, by_incident, facts, mind.serial, calendars, _spent(mind, rules, facts))
+    incidents, closed = incident.open_and_close(mind.incidents, course)
+    rules = {
+        key: rule for key, rule in _new_rounds(mind, incidents, rules, facts).items() if rule.phase is not Phase.QUIET
+    }
+    processes, restarts = _processes(mind, facts)
+    situation = Situation(
+        facts, facts.monotonic, stance.is_observing, attempts, stance.orders, rules, restarts, stance.zone
     )
-    rules = {key: rule for key, rule in rules.items() if rule.phase is not Phase.QUIET}
-    cases = _cases(rules, verdicts, incidents, attempts, policies)
-    decisions = decide.decide(cases, decide.Situation(facts, facts.monotonic, is_observing, attempts))
+    decisions = decide.decide(cases_of(book, rules, verdicts, incidents, by_incident), situation)
     holds = _holds(mind.holds, rules, decisions)
-    events = incident.news(incidents.values(), rules, attempts, holds.values())
+    told = {key: hold for key, hold in holds.items() if hold.guard != "limit" or mind.trips.get(key) != hold.until}
+    events = incident.news(incidents.values(), rules, by_incident, told)
     for event in events:
         key = (event.incident.policy, event.incident.subject)
         incidents[key] = incident.told(incidents[key], event)
-    opened = [one for key, one in incidents.items() if key not in mind.incidents]
+    opened = [one for key, one in incidents.items() if key not in mind.incidents or mind.incidents[key].id != one.id]
+    farewells = (incident.farewell(one, by_incident.get(one.id, ())) for one in closed)
     return Thought(
-        mind=Mind(rules, incidents, _remembered(attempts, facts), holds, mind.serial + len(opened)),
+        mind=Mind(
+            rules,
+            incidents,
+            remembered(attempts, facts, book),
+            holds,
+            mind.serial + len(opened),
+            processes,
+            restarts,
+            _trips(mind, holds, facts),
+            slots,
+        ),
         verdicts=verdicts,
         decisions=tuple(decisions),
         judged=judged,
         changed=(*closed, *(one for key, one in incidents.items() if mind.incidents.get(key) != one)),
         held=_new_holds(mind.holds, holds, incidents),
-        events=(*filter(None, (incident.farewell(one, attempts) for one in closed)), *events),
+        events=(*filter(None, farewells), *events),
     )
 
 
-def intent(act: Act, mind: Mind, facts: Facts, now: float) -> Attempt:
-    """The attempt that an act begins at monotonic time `now`, without an id yet; an observer's is final."""
-    return Attempt(
-        id=0,
-        incident=mind.incidents[act.policy.name, act.subject].id,
-        policy=act.policy.name,
-        subject=act.subject,
-        action=act.step.action,
-        target=act.target,
-        rung=act.rung,
-        started=now,
-        started_wall=facts.wall,
-        deadline_s=act.step.within_s or verify.deadline(act.step.action, act.target, facts),
-        before=verify.expect(act.target, facts),
-        args=act.step.args,
-        status=Status.OBSERVED if act.observe else Status.RUNNING,
-        detail=f"would {act.step.action} on {act.target}: {act.why}" if act.observe else "",
-    )
-
-
-def reported(mind: Mind, attempt_id: int, report: Report, now: float) -> tuple[Mind, Attempt | None]:
-    """The mind after a repair said how it ended: refused is final, done waits for a later sample."""
-    for at, attempt in enumerate(mind.attempts):
-        if attempt.id == attempt_id and attempt.status is Status.RUNNING:
-            status = Status.REFUSED if report.refused else Status.DONE
-            ended = replace(attempt, status=status, finished=now, detail=report.detail, seconds=now - attempt.started)
-            return replace(mind, attempts=(*mind.attempts[:at], ended, *mind.attempts[at + 1 :])), ended
-    return mind, None
-
-
-def recalled(
-    incidents: Sequence[Incident], attempts: Iterable[Attempt], policies: Sequence[Policy], now: float, serial: int
-) -> tuple[Mind, list[Incident]]:
-    """(the mind an earlier agent left, incidents whose policy is no more).
-
-    An intent without an outcome counts as done and is judged by facts. Times that the wall clock puts into
-    the future, because it was set back, become `now`. `serial` counts the incidents there ever were.
-    """
-    names = {policy.name for policy in policies}
-    found = {(one.policy, one.subject): one for one in incidents if one.policy in names}
-    rules = {key: RuleState(Phase.PENDING) for key in found}
-    mind = Mind(rules, found, tuple(_recalled(attempt, now) for attempt in attempts), serial=serial)
-    return mind, [one for one in incidents if one.policy not in names]
-
-
-def _recalled(attempt: Attempt, now: float) -> Attempt:
-    started, finished = min(attempt.started, now), None if attempt.finished is None else min(attempt.finished, now)
-    if attempt.status is not Status.RUNNING:
-        return replace(attempt, started=started, finished=finished)
-    return replace(attempt, status=Status.DONE, started=started, finished=now, interrupted=True)
-
-
-def _look(
-    mind: Mind, policies: Sequence[Policy], facts: Facts, due: frozenset[str]
-) -> tuple[dict[Key, RuleState], dict[Key, Verdict]]:
-    """Evaluate and track every policy on every subject it watches, those that vanished included."""
-    rules: dict[Key, RuleState] = {}
-    verdicts: dict[Key, Verdict] = {}
-    for policy in policies:
-        subjects = {found.subject for found in facts.of_kind(policy.watch)}
-        for subject in sorted(subjects | {s for name, s in mind.rules if name == policy.name}):
-            key = (policy.name, subject)
-            state = mind.rules.get(key, RuleState())
-            verdict = _verdict(policy, subject, state, facts)
-            if policy.at is not None and not (state.phase is Phase.QUIET and policy.name in due):
-                verdict = replace(verdict, truth=Truth.YES if _is_busy(mind, key) else Truth.NO)
-            rules[key], verdicts[key] = track(state, verdict, policy.for_s, facts.monotonic), verdict
-    return rules, verdicts
-
-
-def _verdict(policy: Policy, subject: Subject, state: RuleState, facts: Facts) -> Verdict:
-    if subject not in facts.subjects:
-        return when_gone(subject, facts)
-    return evaluate(policy, facts.subjects[subject], state.phase is Phase.FIRING)
-
-
-def _is_busy(mind: Mind, key: Key) -> bool:
-    """Whether what a calendar policy began is not judged yet, or it still waits for its turn behind another action."""
-    mine = mind.incidents.get(key)
-    waits = key in mind.holds and mind.holds[key].guard in ("in flight", "one at a time", "max_targets", "stale sample")
-    return mine is not None and (waits or any(a.incident == mine.id and a.status.is_open for a in mind.attempts))
-
-
-def _cases(
+def cases_of(
+    book: Book,
     rules: Mapping[Key, RuleState],
     verdicts: Mapping[Key, Verdict],
     incidents: Mapping[Key, Incident],
-    attempts: Sequence[Attempt],
-    policies: Sequence[Policy],
-) -> list[decide.Case]:
-    by_name = {policy.name: policy for policy in policies}
+    by_incident: Mapping[str, Sequence[Attempt]],
+) -> list[Case]:
+    """What fires and is seen to be true now. What was tried before it last left quiet belongs to an earlier ladder."""
     found = []
     for key, rule in rules.items():
         if rule.phase is Phase.FIRING and verdicts[key].truth is Truth.YES:
             mine = incidents.get(key)
-            tried = tuple(a for a in attempts if mine and a.incident == mine.id)
-            found.append(decide.Case(by_name[key[0]], key[1], verdicts[key], tried))
+            tried = tuple(a for a in by_incident.get(mine.id, ()) if a.started >= rule.since) if mine else ()
+            found.append(Case(book.by_name[key[0]], key[1], verdicts[key], tried, mine))
     return found
+
+
+def _by_incident(attempts: Sequence[Attempt], mind: Mind) -> dict[str, list[Attempt]]:
+    """The attempts of open incidents, by incident, oldest first."""
+    found: dict[str, list[Attempt]] = {one.id: [] for one in mind.incidents.values()}
+    for attempt in attempts:
+        if attempt.incident in found:
+            found[attempt.incident].append(attempt)
+    return found
+
+
+def _look(
+    mind: Mind,
+    book: Book,
+    view: View,
+    stance: Stance,
+    due: frozenset[str],
+    by_incident: Mapping[str, Sequence[Attempt]],
+) -> tuple[dict[Key, RuleState], dict[Key, Verdict]]:
+    """Evaluate and track every policy on every subject it watches, those that vanished included.
+
+    What is quiet and not true stays quiet without a word: that is nearly everything, in nearly every pass.
+    """
+    states: dict[str, dict[Subject, RuleState]] = {}
+    for (name, subject), state in mind.rules.items():
+        states.setdefault(name, {})[subject] = state
+    rules: dict[Key, RuleState] = {}
+    verdicts: dict[Key, Verdict] = {}
+    now, longest = view.facts.monotonic, stance.longest_step_s
+    for judge in book.judges:
+        policy, starts = judge.policy, judge.starts
+        mine = states.get(policy.name, {})
+        is_asked = policy.at is None or policy.name in due
+        looked = [
+            f for f in view.facts.of_kind(policy.watch) if f.subject in mine or (is_asked and starts(f, view) is True)
+        ]
+        for subject in (*(found.subject for found in looked), *(s for s in mine if s not in view.facts.subjects)):
+            key, state = (policy.name, subject), mine.get(subject, QUIET)
+            verdict = _verdict(judge, subject, state, view)
+            if policy.at is not None and state.phase is not Phase.QUIET:
+                verdict = _carried_on(mind, key, verdict, by_incident)
+            rules[key] = track(state, verdict.truth, policy.for_s, policy.keep_s, now, longest)
+            verdicts[key] = verdict
+    return rules, verdicts
+
+
+def _verdict(judge: Judge, subject: Subject, state: RuleState, view: View) -> Verdict:
+    found = view.facts.subjects.get(subject)
+    if found is None:
+        return when_gone(subject, view.facts)
+    return judge.verdict(found, view, state.phase in (Phase.FIRING, Phase.RESOLVING))
+
+
+def _carried_on(mind: Mind, key: Key, verdict: Verdict, by_incident: Mapping[str, Sequence[Attempt]]) -> Verdict:
+    """What a calendar policy began goes on while it waits for an outcome or its turn, and climbs while it is needed."""
+    mine, hold = mind.incidents.get(key), mind.holds.get(key)
+    if mine is not None and any(attempt.status.is_open for attempt in by_incident.get(mine.id, ())):
+        return replace(verdict, truth=Truth.YES)
+    waits = mine is not None and (hold is None or hold.guard in _WAITS)
+    return verdict if waits else replace(verdict, truth=Truth.NO)
+
+
+def _spent(mind: Mind, rules: Mapping[Key, RuleState], facts: Facts) -> set[Key]:
+    """Where a ladder ended without help long enough ago."""
+    return {
+        key
+        for key, hold in mind.holds.items()
+        if hold.guard == "gave up"
+        and hold.until is not None
+        and facts.monotonic >= hold.until
+        and key in rules
+        and rules[key].phase is Phase.FIRING
+        and rules[key].last is Truth.YES
+    }
+
+
+def _new_rounds(
+    mind: Mind, incidents: Mapping[Key, Incident], rules: Mapping[Key, RuleState], facts: Facts
+) -> dict[Key, RuleState]:
+    """A new round's ladder begins now."""
+    return {
+        key: replace(rule, since=facts.monotonic)
+        if key in incidents and key in mind.incidents and incidents[key].id != mind.incidents[key].id
+        else rule
+        for key, rule in rules.items()
+    }
+
+
+def _processes(mind: Mind, facts: Facts) -> tuple[dict[Subject, Identity], dict[Subject, float]]:
+    """Who stands behind each subject, and when a later process than before was seen to have started."""
+    processes = dict(mind.processes)
+    restarts = {s: at for s, at in mind.restarts.items() if facts.monotonic - at < RESTARTS_KEPT_S}
+    for subject, found in facts.subjects.items():
+        identity = found.identity
+        if identity is None or subject.kind == "orphan":
+            continue
+        before = processes.get(subject)
+        if before is not None and before != identity:
+            age = found.fields.get("age", found.fields.get("uptime"))
+            restarts[subject] = facts.monotonic - (age if isinstance(age, int | float) else 0.0)
+        if before != identity:
+            processes[subject] = identity
+    return processes, restarts
 
 
 def _holds(
@@ -190,6 +241,12 @@ def _holds(
     return found
 
 
+def _trips(mind: Mind, holds: Mapping[Key, Hold], facts: Facts) -> dict[Key, float]:
+    """The open breakers that were told of."""
+    found = {key: until for key, until in mind.trips.items() if until > facts.monotonic}
+    return found | {k: hold.until for k, hold in holds.items() if hold.guard == "limit" and hold.until is not None}
+
+
 def _new_holds(
     before: Mapping[Key, Hold], holds: Mapping[Key, Hold], incidents: Mapping[Key, Incident]
 ) -> tuple[tuple[str, Hold], ...]:
@@ -199,7 +256,3 @@ def _new_holds(
         for key, hold in holds.items()
         if key in incidents and (key not in before or before[key].guard != hold.guard)
     )
-
-
-def _remembered(attempts: Sequence[Attempt], facts: Facts) -> tuple[Attempt, ...]:
-    return tuple(a for a in attempts if a.status.is_open or facts.wall - a.started_wall < REMEMBERED_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -23,32 +23,48 @@ class Event:
     sentence: str
 
 
-def open_and_close(
-    incidents: Mapping[Key, Incident],
-    rules: Mapping[Key, RuleState],
-    verdicts: Mapping[Key, Verdict],
-    attempts: Iterable[Attempt],
-    facts: Facts,
-    serial: int,
-    calendars: Container[str] = (),
-) -> tuple[dict[Key, Incident], list[Incident]]:
-    """(open incidents, those that closed in this pass). `serial` makes ids of one second differ.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a pass knows when it opens and closes incidents. `serial` makes ids of one second differ.
 
     `calendars` names policies with `at`: theirs end with what was done, whether or not the condition is gone.
-
-    An incident stays open until everything done about it is judged, even if its symptom is gone before.
+    `spent` are the keys whose ladder ended without help long enough ago for a new round.
     """
-    found, closed = dict(incidents), []
-    tried = list(attempts)
+
+    rules: Mapping[Key, RuleState]
+    verdicts: Mapping[Key, Verdict]
+    attempts: Mapping[str, Sequence[Attempt]]
+    facts: Facts
+    serial: int
+    calendars: Container[str] = ()
+    spent: Container[Key] = ()
+
+
+def open_and_close(incidents: Mapping[Key, Incident], course: Course) -> tuple[dict[Key, Incident], list[Incident]]:
+    """(open incidents, those that closed in this pass).
+
+    An incident stays open until everything done about it is judged, even if its symptom is gone before. One whose
+    ladder ended without help gives way to the incident of the next round: what did not help is not repeated within one.
+    """
+    found, closed, wall = dict(incidents), [], course.facts.wall
+    rounds: dict[Key, int] = {}
     for key, incident in incidents.items():
-        rule = rules.get(key, RuleState())
-        mine = [attempt for attempt in tried if attempt.incident == incident.id]
-        if rule.phase is Phase.QUIET and not any(attempt.status.is_open for attempt in mine):
-            closed.append(replace(found.pop(key), closed=facts.wall, result=_result(mine, key[0] in calendars)))
-    for key, rule in rules.items():
-        if rule.phase is not Phase.QUIET and key not in found and _is_own_symptom(key[1], verdicts[key], facts):
-            stamp = datetime.fromtimestamp(facts.wall, UTC).strftime("%Y%m%dT%H%M%S")
-            found[key] = _opened(f"{stamp}-{serial}", key, verdicts[key], facts)
+        rule = course.rules.get(key, RuleState())
+        mine = course.attempts.get(incident.id, ())
+        if any(attempt.status.is_open for attempt in mine):
+            continue
+        if rule.phase is Phase.QUIET:
+            closed.append(replace(found.pop(key), closed=wall, result=_result(mine, key[0] in course.calendars)))
+        elif key in course.spent:
+            closed.append(replace(found.pop(key), closed=wall, result="gave up"))
+            rounds[key] = incident.round + 1
+    serial = course.serial
+    for key, rule in course.rules.items():
+        if rule.phase is Phase.QUIET or key in found:
+            continue
+        if _is_own_symptom(key[1], course.verdicts[key], course.facts):
+            stamp = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%dT%H%M%S")
+            found[key] = _opened(f"{stamp}-{serial}", key, course.verdicts[key], course.facts, rounds.get(key, 1))
             serial += 1
     return found, closed
 
@@ -60,36 +76,38 @@ def _is_own_symptom(subject: Subject, verdict: Verdict, facts: Facts) -> bool:
 
 
 def news(
-    incidents: Iterable[Incident], rules: Mapping[Key, RuleState], attempts: Iterable[Attempt], holds: Iterable[Hold]
+    incidents: Iterable[Incident],
+    rules: Mapping[Key, RuleState],
+    attempts: Mapping[str, Sequence[Attempt]],
+    holds: Mapping[Key, Hold],
 ) -> list[Event]:
-    """What is to be told of open incidents and was not told yet."""
+    """What is to be told of open incidents and was not told yet; nothing of those that are a person's."""
     found: list[Event] = []
-    tried = list(attempts)
-    exhausted = {(hold.policy, hold.subject): hold for hold in holds if hold.guard in ("gave up", "limit")}
     for incident in incidents:
         key = (incident.policy, incident.subject)
-        rule = rules.get(key)
-        if rule is None or rule.phase is not Phase.FIRING:
+        rule, hold = rules.get(key), holds.get(key)
+        guard = hold.guard if hold else ""
+        if rule is None or rule.phase is not Phase.FIRING or guard in ("paused", "acknowledged"):
             continue
-        mine = [attempt for attempt in tried if attempt.incident == incident.id]
+        mine = attempts.get(incident.id, ())
         last = mine[-1] if mine else None
         found += _untold(incident, "opened", incident.evidence)
         if last and last.status is Status.REFUSED:
             found += _untold(incident, "refused", f"{last.action} was refused: {last.detail}")
-        if key in exhausted:
-            found += _untold(incident, "gave up", exhausted[key].reason)
+        if hold and guard in ("gave up", "limit"):
+            found += _untold(incident, "gave up", hold.reason)
     return found
 
 
-def farewell(incident: Incident, attempts: Iterable[Attempt]) -> Event | None:
-    """What is told of an incident that closed, if its opening was told."""
-    if "opened" not in incident.told:
+def farewell(incident: Incident, attempts: Sequence[Attempt]) -> Event | None:
+    """What is told of an incident that closed, if its opening was told and its end was not."""
+    if "opened" not in incident.told or incident.result in incident.told:
         return None
-    mine = [attempt for attempt in attempts if attempt.incident == incident.id and attempt.status is Status.MET]
+    met = [attempt for attempt in attempts if attempt.status is Status.MET]
     if incident.result in ("refused", "gave up"):
-        tried = [attempt for attempt in attempts if attempt.incident == incident.id]
-        return Event(incident.result, incident, f"{tried[-1].action} was {tried[-1].status}: {tried[-1].detail}")
-    sentence = f"{mine[-1].action}: {mine[-1].detail}" if mine else "the condition is gone"
+        last = attempts[-1]
+        return Event(incident.result, incident, f"{last.action} was {last.status}: {last.detail}")
+    sentence = f"{met[-1].action}: {met[-1].detail}" if met else "the condition is gone"
     return Event("healed" if incident.result == "healed" else "cleared", incident, sentence)
 
 
@@ -103,10 +121,10 @@ def _untold(incident: Incident, name: str, sentence: str) -> list[Event]:
     return [] if name in incident.told else [Event(name, incident, sentence)]
 
 
-def _opened(name: str, key: Key, verdict: Verdict, facts: Facts) -> Incident:
+def _opened(name: str, key: Key, verdict: Verdict, facts: Facts, number: int) -> Incident:
     policy, subject = key
     diagnosis = diagnosis_of(policy, facts.subjects.get(subject), verdict)
-    return Incident(name, subject, diagnosis, policy, verdict.evidence, facts.wall)
+    return Incident(name, subject, diagnosis, policy, verdict.evidence, facts.wall, round=number)
 
 
 def diagnosis_of(policy: str, subject: SubjectFacts | None, verdict: Verdict) -> str:
@@ -117,7 +135,7 @@ def diagnosis_of(policy: str, subject: SubjectFacts | None, verdict: Verdict) ->
     return _BY_KIND.get(subject.subject.kind, policy) if subject is not None and is_memory else policy
 
 
-def _result(mine: list[Attempt], is_calendar: bool) -> str:
+def _result(mine: Sequence[Attempt], is_calendar: bool) -> str:
     real = [attempt for attempt in mine if attempt.action != "notify"]
     statuses = {attempt.status for attempt in real}
     if Status.MET in statuses:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from paramedic import expect
-from paramedic.document import DocumentError, Item, Place, parse
+from paramedic.document import MAX_BYTES, DocumentError, Item, Place, parse
+from paramedic.host.files import read_text
 from paramedic.model.stack import Mode, NotifyConf, Settings, Stack, SupervisorEntry, UwsgiEntry
 
 DEFAULT_PATH = "/etc/paramedic/paramedic.yaml"
@@ -28,13 +29,12 @@ def load(path: str) -> Settings:
     """The settings in the file at `path`; raises SettingsError with every fault of the file."""
     file = Path(path).absolute()
     try:
-        document = parse(file.read_text("utf-8"), str(file))
-    except OSError as error:
-        raise SettingsError([f"{file}:1:1: cannot read it: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{file}:1:1: cannot read it: not UTF-8 text"]) from error
+        document = parse(read_text(str(file), MAX_BYTES), str(file))
     except DocumentError as error:
         raise SettingsError([str(error)]) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SettingsError([f"{file}:1:1: cannot read it: {why}"]) from error
     reader = _Reader(file.parent)
     settings = reader.settings(document, str(file))
     if reader.errors:

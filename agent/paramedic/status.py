@@ -1,36 +1,52 @@
-"""What the agent sees now, as one sentence and as the document behind `paramedic status`."""
+"""What the agent sees now, as one sentence and as the document behind `paramedic status` and `paramedic explain`."""
 
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import Any
 
 from paramedic.cycle import Cycle, Passed
 from paramedic.incident import Key
-from paramedic.journal import as_json
+from paramedic.journal import as_json, facts_to_json
 from paramedic.model.facts import Facts, SubjectFacts, Unknown
 from paramedic.model.record import Phase
-from paramedic.model.stack import Mode
 from paramedic.model.units import render
 from paramedic.model.vocabulary import KINDS
+
+POLICIES_INVALID = "policies-invalid"
 
 
 def sentence(cycle: Cycle, passed: Passed) -> str:
     """One human sentence: for systemd's STATUS and the first line of `paramedic status`."""
+    return f"{_stance(passed)}{_seen(cycle, passed)}"
+
+
+def _stance(passed: Passed) -> str:
+    pause = passed.stance.orders.pause
+    if pause is not None:
+        until = datetime.fromtimestamp(pause.until, passed.stance.zone)
+        return f"paused until {until:%a %H:%M} ({pause.why}): "
+    return "observing: " if passed.stance.is_observing else ""
+
+
+def _seen(cycle: Cycle, passed: Passed) -> str:
     firing = [i for key, i in cycle.mind.incidents.items() if _fires(cycle, key)]
-    mode = "observing: " if cycle.settings.mode is Mode.OBSERVE else ""
     if firing:
         worst = firing[0]
         more = f" (and {len(firing) - 1} more)" if len(firing) > 1 else ""
-        return f"{mode}{worst.diagnosis} on {worst.subject}: {worst.evidence}{more}"
-    unknown = [s for s in passed.facts.subjects.values() if isinstance(s.fields.get("diagnosis"), Unknown)]
-    if unknown:
-        return f"{mode}cannot tell about {unknown[0].subject}: {unknown[0].fields['diagnosis'].reason}"  # type: ignore[union-attr]
+        return f"{worst.diagnosis} on {worst.subject}: {worst.evidence}{more}"
+    for found in passed.facts.subjects.values():
+        diagnosis = found.fields.get("diagnosis")
+        if isinstance(diagnosis, Unknown):
+            return f"cannot tell about {found.subject}: {diagnosis.reason}"
     findings = [f for s in passed.facts.subjects.values() for f in s.findings]
     if findings:
-        return f"{mode}{findings[0].diagnosis} on {findings[0].subject}: {findings[0].evidence}"
+        return f"{findings[0].diagnosis} on {findings[0].subject}: {findings[0].evidence}"
+    if cycle.rulebook.errors:
+        return f"changed policies are not used: {cycle.rulebook.errors[0]}"
     subjects = [s for s in passed.facts.subjects.values() if s.subject.kind in ("uwsgi", "supervisor")]
-    return f"{mode}all well: {len(subjects)} watched, {_memory(passed.facts)}"
+    return f"all well: {len(subjects)} watched, {_memory(passed.facts)}"
 
 
 def _fires(cycle: Cycle, key: Key) -> bool:
@@ -50,21 +66,45 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
     """The whole document; times are epoch seconds."""
     incidents = list(cycle.mind.incidents.values())
     attempts = cycle.mind.attempts
+    pause = passed.stance.orders.pause
     return {
         "agent": {"pid": os.getpid(), "mode": cycle.settings.mode.value, "at": passed.facts.wall},
+        "paused": {"why": pause.why, "since": pause.since, "until": pause.until} if pause else None,
         "sentence": sentence(cycle, passed),
         "subjects": subjects(passed.facts),
-        "findings": findings(passed.facts),
+        "findings": [*findings(passed.facts), *_invalid(cycle)],
         "incidents": [as_json(i, [a for a in attempts if a.incident == i.id]) for i in incidents],
         "holds": [
             {"policy": h.policy, "subject": str(h.subject), "guard": h.guard, "reason": h.reason, "way_out": h.way_out}
             for h in cycle.mind.holds.values()
         ],
-        "troubles": {
-            **{f"cannot prepare {what}": why for what, why in cycle.preparation.failures.items()},
-            **({"nobody is told": cycle.spool.failure} if cycle.spool.failure else {}),
-        },
+        "rules": [
+            {"policy": name, "subject": str(subject), "phase": rule.phase.value, "held_s": rule.held_s}
+            | {"clear_s": rule.clear_s, "since": max(rule.since, -1.0), "last": rule.last.value}
+            for (name, subject), rule in cycle.mind.rules.items()
+        ],
+        "facts": facts_to_json(passed.facts),
+        "past": cycle.past.published(passed.facts.monotonic),
+        "restarts": {str(subject): at for subject, at in cycle.mind.restarts.items()},
+        "troubles": _troubles(cycle),
     }
+
+
+def _invalid(cycle: Cycle) -> list[dict[str, str]]:
+    repair = "the old policies stay in force; mend the file, and it is taken over at once"
+    return [
+        {"diagnosis": POLICIES_INVALID, "subject": "policies", "evidence": error, "repair": repair}
+        for error in cycle.rulebook.errors
+    ]
+
+
+def _troubles(cycle: Cycle) -> dict[str, str]:
+    found = {f"cannot prepare {what}": why for what, why in cycle.preparation.failures.items()}
+    if cycle.spool.failure:
+        found["nobody is told"] = cycle.spool.failure
+    if cycle.recorder.failure:
+        found["samples are not recorded"] = cycle.recorder.failure
+    return found
 
 
 def findings(facts: Facts) -> list[dict[str, str]]:

@@ -1,43 +1,54 @@
-"""(RuleState, Verdict, now) -> RuleState, as a table that can print itself.
+"""(RuleState, truth, now) -> RuleState, as a table that can print itself.
 
-`held_s` grows only between two looks that both said yes: unknown freezes it, no empties it.
+`held_s` grows only between two looks that both said yes, `clear_s` only between two that both said no: unknown
+freezes them, and a gap in which nobody looked counts as one longest step at most.
 """
 
 from __future__ import annotations
 
-from paramedic.model.record import Phase, RuleState, Truth, Verdict
+from paramedic.model.record import Phase, RuleState, Truth
 
-LONG_ENOUGH = "yes, for long enough"
+LONG_ENOUGH = ", for long enough"
 TABLE: dict[tuple[Phase, str], Phase] = {
     (Phase.QUIET, "yes"): Phase.PENDING,
-    (Phase.QUIET, LONG_ENOUGH): Phase.FIRING,
+    (Phase.QUIET, f"yes{LONG_ENOUGH}"): Phase.FIRING,
     (Phase.QUIET, "no"): Phase.QUIET,
+    (Phase.QUIET, f"no{LONG_ENOUGH}"): Phase.QUIET,
     (Phase.QUIET, "unknown"): Phase.QUIET,
     (Phase.PENDING, "yes"): Phase.PENDING,
-    (Phase.PENDING, LONG_ENOUGH): Phase.FIRING,
+    (Phase.PENDING, f"yes{LONG_ENOUGH}"): Phase.FIRING,
     (Phase.PENDING, "no"): Phase.QUIET,
+    (Phase.PENDING, f"no{LONG_ENOUGH}"): Phase.QUIET,
     (Phase.PENDING, "unknown"): Phase.PENDING,
     (Phase.FIRING, "yes"): Phase.FIRING,
-    (Phase.FIRING, LONG_ENOUGH): Phase.FIRING,
-    (Phase.FIRING, "no"): Phase.QUIET,
+    (Phase.FIRING, f"yes{LONG_ENOUGH}"): Phase.FIRING,
+    (Phase.FIRING, "no"): Phase.RESOLVING,
+    (Phase.FIRING, f"no{LONG_ENOUGH}"): Phase.QUIET,
     (Phase.FIRING, "unknown"): Phase.FIRING,
+    (Phase.RESOLVING, "yes"): Phase.FIRING,
+    (Phase.RESOLVING, f"yes{LONG_ENOUGH}"): Phase.FIRING,
+    (Phase.RESOLVING, "no"): Phase.RESOLVING,
+    (Phase.RESOLVING, f"no{LONG_ENOUGH}"): Phase.QUIET,
+    (Phase.RESOLVING, "unknown"): Phase.RESOLVING,
 }
 
 
-def track(state: RuleState, verdict: Verdict, for_s: float, now: float) -> RuleState:
-    """The state after a look at monotonic time `now`; `for_s` is how long the condition must hold."""
-    held = _held(state, verdict.truth, now)
-    word = LONG_ENOUGH if verdict.truth is Truth.YES and held >= for_s else verdict.truth.value
-    phase = TABLE[state.phase, word]
-    return RuleState(phase, held, now, verdict.truth)
+def track(
+    state: RuleState, truth: Truth, for_s: float, keep_s: float, now: float, longest_step_s: float = float("inf")
+) -> RuleState:
+    """The state after a look at monotonic time `now`.
 
-
-def _held(state: RuleState, truth: Truth, now: float) -> float:
-    if truth is Truth.NO:
-        return 0.0
-    if truth is Truth.YES and state.last is Truth.YES and state.seen_at is not None:
-        return state.held_s + max(0.0, now - state.seen_at)
-    return state.held_s
+    `for_s` is how long the condition must hold to fire, `keep_s` how long it must stay clear to be quiet.
+    """
+    step = 0.0
+    if state.seen_at is not None and truth is state.last:
+        step = min(max(0.0, now - state.seen_at), longest_step_s)
+    held = 0.0 if truth is Truth.NO else state.held_s + step if truth is Truth.YES else state.held_s
+    clear = 0.0 if truth is Truth.YES else state.clear_s + step if truth is Truth.NO else state.clear_s
+    is_long = (truth is Truth.YES and held >= for_s) or (truth is Truth.NO and clear >= keep_s)
+    phase = TABLE[state.phase, f"{truth}{LONG_ENOUGH if is_long else ''}"]
+    since = now if state.phase is Phase.QUIET and phase is not Phase.QUIET else state.since
+    return RuleState(phase, held, now, truth, clear, since)
 
 
 def diagram() -> str:

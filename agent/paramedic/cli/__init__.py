@@ -11,12 +11,24 @@ import sys
 from collections.abc import Sequence
 
 import paramedic
-from paramedic.cli import check, doctor, history, run, status
+from paramedic.cli import ack, check, doctor, explain, history, pause, replay, resume, run, status, test
 from paramedic.journal import JournalUnusable
 from paramedic.policy.load import PolicyErrors
 from paramedic.settings import DEFAULT_PATH, SettingsError
 
-VERBS = {"run": run, "doctor": doctor, "status": status, "history": history, "check": check}
+VERBS = {
+    "run": run,
+    "doctor": doctor,
+    "status": status,
+    "history": history,
+    "explain": explain,
+    "check": check,
+    "test": test,
+    "replay": replay,
+    "pause": pause,
+    "resume": resume,
+    "ack": ack,
+}
 _EPILOG = "exit codes: 0 fine, 1 findings or not healed, 2 usage or configuration, 3 could not tell"
 
 

@@ -11,19 +11,28 @@ import os
 import sys
 
 from paramedic.cli.common import policies_of, settings_at
+from paramedic.expect import near
 from paramedic.host.proc import Proc
+from paramedic.model.policy import Policy
 from paramedic.model.stack import Settings
 from paramedic.policy.load import PolicyErrors
+from paramedic.policy.reference import reference
+from paramedic.policy.schema import json_schema
 from paramedic.sense.host import Sensors
 from paramedic.settings import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
+    """What to print instead."""
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of policy files, for editors")
+    parser.add_argument("--reference", action="store_true", help="print the policy reference, as Markdown")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """0 when everything can be used, 2 with the errors."""
+    if arguments.schema or arguments.reference:
+        print(json.dumps(json_schema(), indent=1) if arguments.schema else reference(), end="")
+        return 0
     errors: list[str] = []
     names: list[str] = []
     watched: list[str] = []
@@ -35,7 +44,9 @@ def main(arguments: argparse.Namespace) -> int:
         watched = [f"uwsgi:{e.name}" for e in settings.stack.uwsgi]
         watched += [f"supervisor:{e.name}" for e in settings.stack.supervisor]
         mode = settings.mode.value
-        names = [policy.name for policy in policies_of(settings)]
+        policies = policies_of(settings)
+        names = [policy.name for policy in policies]
+        errors += _unknown_instances(settings, policies)
     except (SettingsError, PolicyErrors) as wrong:
         errors += wrong.errors
     if arguments.json:
@@ -47,6 +58,17 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(errors), file=sys.stderr)
     return 2 if errors else 0
+
+
+def _unknown_instances(settings: Settings, policies: tuple[Policy, ...]) -> list[str]:
+    """An instance that a rung names and the stack lacks is found now, not when it is needed."""
+    known = [entry.name for entry in settings.stack.uwsgi]
+    named = [(policy, str(rung.args["uwsgi"])) for policy in policies for rung in policy.do if "uwsgi" in rung.args]
+    return [
+        f'{policy.source}:1: cannot find the uWSGI instance "{name}" in stack.uwsgi{near(name, known)}'
+        for policy, name in named
+        if name not in known
+    ]
 
 
 def _unusable_notify(settings: Settings) -> list[str]:

@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 
 from paramedic.cli.common import journal_of, policies_of, settings_at
-from paramedic.evaluate import evaluate
+from paramedic.evaluate import View, judge_of
 from paramedic.facts import join
 from paramedic.host.proc import Proc
 from paramedic.incident import diagnosis_of
-from paramedic.model.facts import Facts, Known, Unknown
+from paramedic.model.facts import Facts, Known, SubjectFacts, Unknown
 from paramedic.model.policy import Policy
 from paramedic.model.record import Truth
 from paramedic.model.stack import Settings
@@ -24,6 +24,7 @@ from paramedic.sense.discover import discover
 from paramedic.sense.host import Sensors
 from paramedic.settings import DEFAULT_PATH
 from paramedic.status import findings
+from paramedic.windows import Windows
 
 SHIPPED = ("shipped",)
 
@@ -70,16 +71,22 @@ def _known(settings: Settings, proc: Proc) -> Known:
 def _by_policy(policies: tuple[Policy, ...], facts: Facts) -> list[dict[str, str]]:
     """What no diagnosis names and a policy would act on, e.g. memory."""
     found = []
-    for policy in policies:
+    view = View(facts, Windows())
+    for judge in [judge_of(policy) for policy in policies if policy.at is None]:
+        policy = judge.policy
         for subject in facts.of_kind(policy.watch):
-            verdict = evaluate(policy, subject)
-            if verdict.truth is Truth.YES and not subject.findings and policy.at is None:
+            verdict = judge.verdict(subject, view)
+            if verdict.truth is Truth.YES and not subject.findings and not _is_unreadable(subject):
                 ladder = ", then ".join(rung.action for rung in policy.do)
                 patience = f"after {render_seconds(policy.for_s)}: " if policy.for_s else ""
                 name = diagnosis_of(policy.name, subject, verdict)
                 row = {"diagnosis": name, "subject": str(subject.subject)}
                 found.append({**row, "evidence": verdict.evidence, "repair": f"{patience}{ladder}"})
     return found
+
+
+def _is_unreadable(subject: SubjectFacts) -> bool:
+    return isinstance(subject.fields.get("diagnosis"), Unknown)
 
 
 def _print(found: list[dict[str, str]], unknown: dict[str, str], watched: list[str], is_configured: bool) -> None:

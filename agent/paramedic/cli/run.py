@@ -2,6 +2,7 @@
 
 It looks at the stack every interval, and at once when a guarded socket is deleted or a daemon ends; it
 heals what its policies say and verifies that it worked. SIGTERM and SIGINT end it; what it started lives on.
+SIGHUP, or a changed file, makes it take over its policies anew: all if all are valid, else the old ones stay.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import logging
 import sys
 from dataclasses import replace
 
-from paramedic.cli.common import policies_of, settings_at
+from paramedic.cli.common import settings_at
 from paramedic.host.lock import Locked
 from paramedic.model.stack import Mode
+from paramedic.rulebook import Rulebook
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.observe:
         settings = replace(settings, mode=Mode.OBSERVE)
     try:
-        return Daemon(settings, policies_of(settings)).run(arguments.once)
+        return Daemon(settings, Rulebook(settings.policies)).run(arguments.once)
     except Locked as locked:
         print(f"paramedic: {locked}", file=sys.stderr)
         return 1

@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-from paramedic.cli.common import settings_at, when
-from paramedic.host import clock, lock
-from paramedic.model.units import render_seconds
-
-STALE_S = 30.0
+from paramedic.cli.common import NoAgent, published, settings_at, when
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,18 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """0 all well, 1 an incident is open, 3 no agent runs."""
-    settings = settings_at(arguments.config)
-    pid = lock.holder(f"{settings.state_dir}/lock")
-    path = Path(settings.runtime_dir) / "status.json"
-    if pid is None or not path.exists():
-        why = f"no paramedic runs with {settings.state_dir}; start it, or ask `paramedic doctor`"
-        print(json.dumps({"agent": None, "sentence": why}) if arguments.json else why)
-        return 3
-    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    age_s = clock.wall() - document["agent"]["at"]
-    if document["agent"]["pid"] != pid or age_s > max(STALE_S, 3 * settings.interval_s):
-        why = f"agent {pid} runs, but its last finished look is {render_seconds(age_s)} old: see its log"
-        print(json.dumps({"agent": {"pid": pid}, "sentence": why}) if arguments.json else why)
+    try:
+        document = published(settings_at(arguments.config))
+    except NoAgent as none:
+        print(json.dumps({"agent": None, "sentence": str(none)}) if arguments.json else none)
         return 3
     if arguments.json:
         print(json.dumps(document))
@@ -47,6 +34,12 @@ def _print(document: dict[str, Any]) -> None:
     agent = document["agent"]
     print(document["sentence"])
     print(f"agent {agent['pid']}, mode {agent['mode']}, looked at {when(agent['at'])}")
+    if document["paused"]:
+        pause = document["paused"]
+        print(f"paused since {when(pause['since'])} until {when(pause['until'])}: {pause['why']}")
+    for finding in document["findings"]:
+        if finding["subject"] == "policies":
+            print(f"\n{finding['diagnosis']}: {finding['evidence']}\n    {finding['repair']}")
     for incident in document["incidents"]:
         print(f"\n{incident['id']} {incident['diagnosis']} on {incident['subject']} since {when(incident['opened'])}")
         print(f"    {incident['evidence']}")

@@ -22,7 +22,8 @@ def supervisor_subjects(name: str, reading: SupervisorReading | Unreadable) -> l
     """The daemon first, then its programs, then what outlived it."""
     subject = Subject("supervisor", name)
     if isinstance(reading, Unreadable):
-        return [SubjectFacts(subject, {"diagnosis": Unknown(reading.reason)})]
+        unread = frozenset(("supervisor.program", "orphan"))
+        return [SubjectFacts(subject, {"diagnosis": Unknown(reading.reason)}, unread=unread)]
     diagnosed = diagnose(reading)
     programs = reading.rpc.programs if isinstance(reading.rpc, RpcReading) else None
     states = [program.state for program in programs or ()]
@@ -36,7 +37,8 @@ def supervisor_subjects(name: str, reading: SupervisorReading | Unreadable) -> l
     findings: tuple[Finding, ...] = ()
     if not isinstance(diagnosed, Unknown) and diagnosed[0] != OK:
         findings = (Finding(diagnosed[0], subject, diagnosed[1], _repair(diagnosed[0], reading)),)
-    daemon = SubjectFacts(subject, fields, findings, reading=reading)
+    unread = frozenset[str]() if programs is not None else frozenset(("supervisor.program",))
+    daemon = SubjectFacts(subject, fields, findings, reading=reading, identity=reading.daemon, unread=unread)
     cause = subject if fields["diagnosis"] != OK else None
     return [
         daemon,
@@ -139,7 +141,7 @@ def _program(name: str, parent: Subject, program: ProgramReading) -> SubjectFact
     subject = Subject("supervisor.program", f"{name}/{program.name}")
     fields: dict[str, Value] = {"diagnosis": OK, "state": program.state, "age": program.age_s}
     if program.state != "FATAL":
-        return SubjectFacts(subject, fields, parent=parent)
+        return SubjectFacts(subject, fields, parent=parent, identity=program.identity)
     fields["diagnosis"] = "program-fatal"
     why = program.spawnerr or "no spawn error is recorded; look into its own log"
     finding = Finding("program-fatal", subject, f"FATAL: {why}", DIAGNOSES["program-fatal"].repair)
@@ -162,4 +164,4 @@ def _orphan(name: str, parent: Subject, orphan: OrphanReading, cause: Subject | 
         "age": orphan.age_s,
     }
     finding = Finding("orphan", subject, evidence, DIAGNOSES["orphan"].repair)
-    return SubjectFacts(subject, fields, (finding,), parent=parent, cause=cause, reading=child)
+    return SubjectFacts(subject, fields, (finding,), parent=parent, cause=cause, reading=child, identity=child.identity)

@@ -9,16 +9,17 @@ from paramedic.model.readings import MemoryReading, Unreadable, UwsgiReading, Wo
 from paramedic.model.vocabulary import DIAGNOSES, OK
 
 _STATUSES = {"idle": "idle", "busy": "busy", "cheap": "cheap", "pause": "pause"}
+WORKERS = frozenset(("uwsgi.worker",))
 
 
 def uwsgi_subjects(name: str, reading: UwsgiReading | Unreadable, known: Known) -> list[SubjectFacts]:
     """The instance first, then one subject for each worker that is not cheaped."""
     subject = Subject("uwsgi", name)
     if isinstance(reading, Unreadable) and reading.reason.startswith("not allowed"):
-        return [SubjectFacts(subject, {"diagnosis": Unknown(reading.reason)})]
+        return [SubjectFacts(subject, {"diagnosis": Unknown(reading.reason)}, unread=WORKERS)]
     if isinstance(reading, Unreadable):
         finding = Finding("uwsgi-unreachable", subject, reading.reason, DIAGNOSES["uwsgi-unreachable"].repair)
-        return [SubjectFacts(subject, {"diagnosis": "uwsgi-unreachable"}, (finding,))]
+        return [SubjectFacts(subject, {"diagnosis": "uwsgi-unreachable"}, (finding,), unread=WORKERS)]
     workers = [worker for worker in reading.workers if worker.status != "cheap"]
     fields: dict[str, Value] = {
         "diagnosis": OK,
@@ -37,7 +38,7 @@ def uwsgi_subjects(name: str, reading: UwsgiReading | Unreadable, known: Known) 
         "harakiris": sum(w.harakiris for w in workers),
     }
     findings = _findings(subject, fields, workers, known)
-    instance = SubjectFacts(subject, fields, findings, reading=reading)
+    instance = SubjectFacts(subject, fields, findings, reading=reading, identity=reading.master)
     return [instance, *(_worker(name, subject, worker, known) for worker in workers)]
 
 
@@ -85,7 +86,8 @@ def _worker(name: str, parent: Subject, worker: WorkerReading, known: Known) -> 
         fields |= {"pss": memory.pss_bytes, "uss": memory.uss_bytes, "swap": memory.swap_bytes}
     else:
         fields |= dict.fromkeys(("pss", "uss", "swap"), Unknown(worker.memory.reason))
-    return SubjectFacts(Subject("uwsgi.worker", f"{name}/{worker.id}"), fields, parent=parent)
+    subject = Subject("uwsgi.worker", f"{name}/{worker.id}")
+    return SubjectFacts(subject, fields, parent=parent, identity=worker.identity)
 
 
 def _known(value: int | Unreadable) -> Value:

@@ -181,6 +181,21 @@ def write_private(path: str, data: bytes) -> None:
         raise
 
 
+def read_text(path: str, most: int) -> str:
+    """A regular file as UTF-8 text; raises OSError, or ValueError for another kind or more than `most` bytes."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("not a regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"larger than {most // 1024} KiB")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+
+
 def inode_of(path: str) -> int | None:
     """The inode behind a path, links followed; None without one."""
     try:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paramedic.journal.known import known_from_json, known_to_json
 from paramedic.model.facts import Known, Subject
-from paramedic.model.record import Attempt, Hold, Incident, Status
+from paramedic.model.record import Attempt, Hold, Incident, Slot, Status
 
 BUSY_MS = 3000
 KEPT_S = 90 * 86400.0
-RECENT_S = 2 * 86400.0
+RECENT_S = 21 * 86400.0
+SAMPLES_KEPT_S = 8 * 86400.0
 _SCHEMA = """
 create table if not exists incidents (
   id text primary key, kind text not null, name text not null, diagnosis text not null, policy text not null,
-  evidence text not null, opened real not null, closed real, result text not null, told text not null);
+  evidence text not null, opened real not null, closed real, result text not null, told text not null,
+  round integer not null default 1);
 create table if not exists attempts (
   id integer primary key, incident text not null, policy text not null, kind text not null, name text not null,
   action text not null, target_kind text not null, target_name text not null, rung integer not null,
@@ -29,10 +31,13 @@ create table if not exists attempts (
 create table if not exists holds (
   at real not null, incident text not null, guard text not null, reason text not null, way_out text not null);
 create table if not exists known (only_row integer primary key check (only_row = 1), document text not null);
+create table if not exists slots (policy text primary key, rule text not null, next_at real, seen_at real not null);
+create table if not exists samples (first real primary key, last real not null, packed blob not null);
 create index if not exists attempts_by_incident on attempts (incident);
 create index if not exists incidents_by_opened on incidents (opened);
-pragma user_version = 1;
 """
+VERSION = 2
+_MIGRATIONS = {1: "alter table incidents add column round integer not null default 1;"}
 
 
 class JournalUnusable(Exception):
@@ -51,10 +56,22 @@ class Journal:
             if not read_only:
                 self._db.execute("pragma journal_mode = wal")
                 self._db.execute("pragma synchronous = full")
-                self._db.executescript(_SCHEMA)
+                self._migrate()
             self._db.execute("select 1 from incidents limit 1")
         except sqlite3.Error as error:
             raise JournalUnusable(f"cannot open the journal {path}: {error}") from error
+
+    def _migrate(self) -> None:
+        """Bring an older journal up to this version; one of a newer paramedic is not touched."""
+        version = int(self._db.execute("pragma user_version").fetchone()[0])
+        if version > VERSION:
+            raise sqlite3.DatabaseError(
+                f"a newer paramedic wrote it (version {version}); use that one, or move it away"
+            )
+        for step in range(version, VERSION):
+            self._db.executescript(_MIGRATIONS.get(step, ""))
+        self._db.executescript(_SCHEMA)
+        self._db.execute(f"pragma user_version = {VERSION}")
 
     def close(self) -> None:
         """Give the file back."""
@@ -84,8 +101,10 @@ class Journal:
             incident.closed,
             incident.result,
             json.dumps(incident.told),
+            incident.round,
         )
-        self._db.execute("insert or replace into incidents values (?,?,?,?,?,?,?,?,?,?)", row)
+        columns = "id,kind,name,diagnosis,policy,evidence,opened,closed,result,told,round"
+        self._db.execute(f"insert or replace into incidents ({columns}) values (?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608
 
     def intend(self, attempt: Attempt) -> Attempt:
         """Put the intent on disk before anything is done; the attempt with its id."""
@@ -137,6 +156,27 @@ class Journal:
         """Write what must survive the agent."""
         self._db.execute("insert or replace into known values (1, ?)", (known_to_json(known),))
 
+    def save_slots(self, slots: Mapping[str, Slot]) -> None:
+        """Write when each calendar policy is due next."""
+        rows = [(name, slot.rule, slot.next_at, slot.seen_at) for name, slot in slots.items()]
+        self._db.execute("delete from slots")
+        self._db.executemany("insert into slots values (?,?,?,?)", rows)
+
+    def load_slots(self) -> dict[str, Slot]:
+        """What an earlier agent wrote of them."""
+        rows = self._db.execute("select * from slots").fetchall()
+        return {row["policy"]: Slot(row["rule"], row["next_at"], row["seen_at"]) for row in rows}
+
+    def save_samples(self, first: float, last: float, packed: bytes) -> None:
+        """Write some passes' samples; `first` and `last` are epoch seconds."""
+        self._db.execute("insert or replace into samples values (?,?,?)", (first, last, packed))
+
+    def samples(self, since: float) -> Iterator[bytes]:
+        """The packed samples that reach beyond `since`, oldest first; none where an older agent kept none."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            for row in self._db.execute("select packed from samples where last >= ? order by first", (since,)):
+                yield row["packed"]
+
     def load_known(self) -> Known:
         """What an earlier agent knew; nothing where there is none or it is damaged."""
         row = self._db.execute("select document from known").fetchone()
@@ -158,7 +198,7 @@ class Journal:
         return [_incident(row) for row in reversed(rows)]
 
     def recent_attempts(self, wall: float, monotonic: float) -> list[Attempt]:
-        """The attempts of two days, oldest first, their times made monotonic; for cooldowns, limits, judgements."""
+        """The attempts of three weeks, the longest a limit looks back, oldest first, their times made monotonic."""
         query = "select * from attempts where started > ? or status in ('running', 'done') order by id"
         return [_attempt(row, wall - monotonic) for row in self._db.execute(query, (wall - RECENT_S,))]
 
@@ -176,8 +216,9 @@ class Journal:
         return [dict(row) for row in self._db.execute(query, (incident,))]
 
     def forget(self, wall: float) -> None:
-        """Drop what is older than 90 days and closed."""
+        """Drop what is older than 90 days and closed, and samples older than eight days."""
         old = "select id from incidents where closed is not null and closed < ?"
+        self._db.execute("delete from samples where last < ?", (wall - SAMPLES_KEPT_S,))
         for table, column in (("attempts", "incident"), ("holds", "incident"), ("incidents", "id")):
             self._db.execute(f"delete from {table} where {column} in ({old})", (wall - KEPT_S,))  # noqa: S608
 
@@ -198,6 +239,7 @@ def _incident(row: sqlite3.Row) -> Incident:
         closed=row["closed"],
         result=row["result"],
         told=tuple(json.loads(row["told"])),
+        round=row["round"] if "round" in row.keys() else 1,  # noqa: SIM118
     )
 
 

@@ -43,7 +43,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SubjectFacts:
-    """The fields of one subject; `parent` and `cause` are subjects that explain it."""
+    """The fields of one subject; `parent` is what it belongs to, `cause` what explains its trouble.
+
+    `identity` is the process behind it, where there is one; `unread` are the kinds of children that could not be told.
+    """
 
     subject: Subject
     fields: Mapping[str, Value]
@@ -51,6 +54,8 @@ class SubjectFacts:
     parent: Subject | None = None
     cause: Subject | None = None
     reading: SupervisorReading | UwsgiReading | ChildRecord | None = None
+    identity: Identity | None = None
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,27 @@ class Facts:
     monotonic: float
     wall: float
     subjects: Mapping[Subject, SubjectFacts] = field(default_factory=dict)
+    _by_kind: dict[str, list[SubjectFacts]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _by_parent: dict[tuple[Subject, str], list[SubjectFacts]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        """Index once: a pass asks for every kind once for each policy."""
+        for found in self.subjects.values():
+            self._by_kind.setdefault(found.subject.kind, []).append(found)
+            if found.parent is not None:
+                self._by_parent.setdefault((found.parent, found.subject.kind), []).append(found)
+        for listed in self._by_kind.values():
+            listed.sort(key=lambda one: one.subject.name)
 
     def of_kind(self, kind: str) -> list[SubjectFacts]:
         """All subjects of `kind`, in the order of their names."""
-        return sorted((s for s in self.subjects.values() if s.subject.kind == kind), key=lambda s: s.subject)
+        return self._by_kind.get(kind, [])
+
+    def children(self, parent: Subject, kind: str) -> list[SubjectFacts]:
+        """What belongs to `parent`."""
+        return self._by_parent.get((parent, kind), [])
 
     def supervisor(self, subject: Subject) -> SupervisorReading | None:
         """The reading behind a supervisor subject, if there is one."""

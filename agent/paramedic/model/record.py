@@ -34,16 +34,22 @@ class Phase(StrEnum):
     QUIET = "quiet"
     PENDING = "pending"
     FIRING = "firing"
+    RESOLVING = "resolving"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleState:
-    """`held_s` is how long the condition was seen true, without the time it was unknown."""
+    """`held_s` is how long the condition was seen true, `clear_s` how long false, without the time it was unknown.
+
+    `since` is when (monotonic) it last left quiet: a ladder begins anew there.
+    """
 
     phase: Phase = Phase.QUIET
     held_s: float = 0.0
     seen_at: float | None = None
     last: Truth = Truth.NO
+    clear_s: float = 0.0
+    since: float = float("-inf")
 
 
 class Status(StrEnum):
@@ -106,13 +112,14 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Decided not to act: which guard, why, and the way out."""
+    """Decided not to act: which guard, why, and the way out; `until` (monotonic) where it ends by itself."""
 
     policy: str
     subject: Subject
     guard: str
     reason: str
     way_out: str
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Everything from first symptom to verified recovery. `opened` and `closed` are epoch seconds."""
+    """Everything from first symptom to verified recovery. `opened` and `closed` are epoch seconds.
+
+    `round` counts the incidents in a row of this policy on this subject whose ladder ended without help.
+    """
 
     id: str
     subject: Subject
@@ -140,3 +150,34 @@ class Incident:
     closed: float | None = None
     result: str = "open"
     told: tuple[str, ...] = ()
+    round: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A person took over: nothing is done and nobody is told until `until` (epoch seconds)."""
+
+    why: str
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a person ordered: a pause, and incidents (by id, with the reason) that are theirs now."""
+
+    pause: Pause | None = None
+    acknowledged: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """When a policy is due next (epoch seconds), what that was reckoned from, and when it was last looked at.
+
+    `is_recalled`: an earlier agent left it, so the time in between was not looked at.
+    """
+
+    rule: str
+    next_at: float | None
+    seen_at: float
+    is_recalled: bool = False

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PER = {name: size for name, size in SECONDS.items() if name != "ms"}
+RATE = "/s"
 DIMENSIONS: dict[str, dict[str, float]] = {
     "bytes": {name: float(size) for name, size in BYTES.items()},
     "seconds": SECONDS,
     "percent": {"%": 1.0},
+    "bytes/s": {f"{name}/{per}": size / s for name, size in BYTES.items() for per, s in _PER.items()},
+    "percent/s": {f"%/{per}": 1 / s for per, s in _PER.items()},
+    "count/s": {f"/{per}": 1 / s for per, s in _PER.items()},
 }
 
 
 def units_of(dimension: str) -> str:
-    """The units of a dimension as a person would list them."""
+    """The units of a dimension as a person would list them; of the rates of bytes only the usual ones."""
+    if dimension == "bytes/s":
+        return "KiB/s, MiB/m, MiB/h, GiB/d"
     return ", ".join(DIMENSIONS.get(dimension, {})) or "no unit"
 
 
@@ -27,6 +34,8 @@ def render_bytes(value: float) -> str:
 
 def render_seconds(value: float) -> str:
     """`90` -> `1m30s`; below ten seconds with decimals, below one in milliseconds."""
+    if value < 0:
+        return f"-{render_seconds(-value)}"
     if 0 < value < 1:
         return f"{value * 1000:.0f}ms"
     if value < 10:
@@ -39,9 +48,11 @@ def render_seconds(value: float) -> str:
 
 
 def render(value: float | int | str, dimension: str) -> str:
-    """A value in the unit a person reads best."""
+    """A value in the unit a person reads best; rates are shown per hour."""
     if isinstance(value, str):
         return value
+    if dimension.endswith(RATE):
+        return f"{render(value * 3600, dimension.removesuffix(RATE))}/h"
     if dimension == "bytes":
         return render_bytes(value)
     if dimension == "seconds":

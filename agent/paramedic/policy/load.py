@@ -1,22 +1,28 @@
-"""Policy files -> policies. All errors of all files are found before any is reported."""
+"""Texts of policy files -> policies. All errors of all files are found before any is reported. Reads no file itself."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from pathlib import Path
-
-from cronsim import CronSim, CronSimError
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from paramedic import expect
 from paramedic.document import DocumentError, Item, Place, parse
-from paramedic.model.policy import Condition, Limit, Policy, Rung
-from paramedic.model.vocabulary import ACTIONS, DISRUPTIVE_COOLDOWN_S, DISRUPTIVE_LIMIT, KINDS
-from paramedic.policy.language import ConditionError, parse_condition
+from paramedic.model.policy import (
+    Comparison,
+    Condition,
+    FieldRef,
+    IsUnknown,
+    Limit,
+    Policy,
+    Quantity,
+    leaves,
+    on_children,
+)
+from paramedic.model.vocabulary import ACTIONS, DISRUPTIVE_COOLDOWN_S, DISRUPTIVE_LIMIT, NOTIFY
+from paramedic.policy.read import read_field
+from paramedic.policy.schema import FIELDS
 
-FIELDS = ("name", "about", "watch", "when", "for", "clear", "at", "do", "cooldown", "limit", "max_targets", "mode")
-_LIMIT = re.compile(r"([0-9]{1,6}) per ([0-9.]+ ?[a-z]+)")
+MOST_ERRORS = 500
 
 
 class PolicyErrors(ValueError):
@@ -27,41 +33,40 @@ class PolicyErrors(ValueError):
         self.errors = errors
 
 
-def files_of(paths: Iterable[str], shipped: Path) -> list[Path]:
-    """The policy files behind the `policies:` list: files, the *.yaml of folders, and `shipped`."""
-    found: list[Path] = []
-    for name in paths:
-        path = shipped if name == "shipped" else Path(name)
-        found += sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-    return found
-
-
-def load(files: Iterable[Path]) -> tuple[Policy, ...]:
-    """The policies of all files, in order; raises PolicyErrors with every fault of every file."""
+def load(texts: Iterable[tuple[str, str]]) -> tuple[Policy, ...]:
+    """The policies of all (file name, text), in order; raises PolicyErrors with every fault of every file."""
     errors: expect.Errors = []
     policies: list[Policy] = []
-    places: dict[str, Place] = {}
-    for file in files:
-        for policy, place in _read(file, errors):
+    named: set[str] = set()
+    places: dict[str, Mapping[str, Place]] = {}
+    for file, text in texts:
+        mine: expect.Errors = []
+        for policy, place in _file(file, text, mine, named):
             if policy.name in places:
-                other = places[policy.name]
-                errors.append(place.says(f'cannot call it "{policy.name}": {other.file}:{other.line} has that name'))
+                other = places[policy.name]["name"]
+                say = f'cannot call it "{policy.name}": {other.file}:{other.line} has that name; rename one'
+                mine.append(place["name"].says(say))
             places.setdefault(policy.name, place)
             policies.append(policy)
+        errors += sorted(mine, key=lambda error: _position(error, file))
+    errors += _loops(policies, places, named)
     if errors:
-        raise PolicyErrors(errors)
+        raise PolicyErrors(errors if len(errors) <= MOST_ERRORS else [*errors[:MOST_ERRORS], _more(len(errors))])
     return tuple(policies)
 
 
-def _read(file: Path, errors: expect.Errors) -> list[tuple[Policy, Place]]:
+def _more(count: int) -> str:
+    return f"cannot show {count - MOST_ERRORS} more errors: mend these first"
+
+
+def _position(error: str, file: str) -> tuple[int, int]:
+    line, col, _ = error.removeprefix(f"{file}:").split(":", 2)
+    return int(line), int(col)
+
+
+def _file(file: str, text: str, errors: expect.Errors, named: set[str]) -> list[tuple[Policy, Mapping[str, Place]]]:
     try:
-        document = parse(file.read_text("utf-8"), str(file))
-    except OSError as error:
-        errors.append(f"{file}:1:1: cannot read it: {error.strerror}")
-        return []
-    except UnicodeDecodeError:
-        errors.append(f"{file}:1:1: cannot read it: not UTF-8 text")
-        return []
+        document = parse(text, file)
     except DocumentError as error:
         errors.append(str(error))
         return []
@@ -69,138 +74,124 @@ def _read(file: Path, errors: expect.Errors) -> list[tuple[Policy, Place]]:
     if "policies" not in top:
         errors.append(document.place.says('cannot find any policies: the file starts with "policies:"'))
         return []
-    found = []
+    found: list[tuple[Policy, Mapping[str, Place]]] = []
     for item in expect.items(top["policies"], "policies", errors):
         before = len(errors)
         policy = _policy(item, errors)
+        if isinstance(item.value, dict) and "name" in item.value:
+            named.add(item.value["name"].text)
         if policy and len(errors) == before:
-            found.append((policy, item.place))
+            places = {key: value.place for key, value in cast(dict[str, Item], item.value).items()}
+            found.append((policy, places))
     return found
 
 
 def _policy(item: Item, errors: expect.Errors) -> Policy | None:
     keys = expect.mapping(item, FIELDS, "a policy", errors)
-    missing = [key for key in ("name", "watch", "when", "do") if key not in keys]
+    missing = [key for key, field in FIELDS.items() if field.required and key not in keys]
     if missing:
         errors.append(item.place.says(f"cannot use this policy: {' and '.join(missing)} missing"))
         return None
-    name = expect.text(keys["name"], "a policy's name", errors)
-    watch = expect.choice(keys["watch"], KINDS, "watch", errors)
-    do = _ladder(keys["do"], watch, errors)
-    when = _condition(keys["when"], watch, errors)
-    clear = _condition(keys["clear"], watch, errors) if "clear" in keys else None
-    disruptive = any(ACTIONS[rung.action].is_disruptive for rung in do)
-    about = expect.text(keys["about"], "about", errors) if "about" in keys else None
-    mode = expect.choice(keys["mode"], ("act", "observe"), "mode", errors) if "mode" in keys else None
-    limit = _limit(keys.get("limit"), disruptive, errors)
-    timing = {
-        "for_s": _seconds(keys, "for", 0.0, errors),
-        "cooldown_s": _seconds(keys, "cooldown", DISRUPTIVE_COOLDOWN_S if disruptive else 0.0, errors),
+    watch = cast(str | None, read_field("watch", keys["watch"], None, errors))
+    values: dict[str, Any] = {}
+    for key, value in keys.items():
+        found = watch if key == "watch" else read_field(key, value, watch, errors)
+        if found is not None:
+            values[FIELDS[key].attribute] = found
+    for check in (_companions, _hysteresis, _acts_on_unknown, _waits_for_itself):
+        check(keys, values, errors)
+    if any(FIELDS[key].attribute not in values for key, field in FIELDS.items() if field.required):
+        return None
+    disruptive = any(ACTIONS[rung.action].is_disruptive for rung in values["do"])
+    defaults = {
+        "cooldown_s": DISRUPTIVE_COOLDOWN_S if disruptive else 0.0,
+        "limit": Limit(*DISRUPTIVE_LIMIT) if disruptive else Limit(0, 0.0),
     }
-    most, calendar = _count(keys.get("max_targets"), errors), _calendar(keys, errors)
-    if not (name and watch and when and do):
+    return Policy(**{**defaults, **values, "source": f"{item.place.file}:{item.place.line}"})
+
+
+Keys = Mapping[str, Item]
+Values = Mapping[str, Any]
+
+
+def _companions(keys: Keys, _values: Values, errors: expect.Errors) -> None:
+    """What needs another key, and what contradicts one."""
+    for key, item in keys.items():
+        field = FIELDS[key]
+        if field.needs and not any(other in keys for other in field.needs):
+            needed = " or ".join(f'"{other}"' for other in field.needs)
+            errors.append(item.place.says(f'cannot use "{key}" without {needed}: remove it or add that'))
+        for other in field.excludes:
+            if other in keys:
+                errors.append(item.place.says(f'cannot use "{key}" with "{other}": it looks once, at that time'))
+
+
+def _hysteresis(keys: Keys, values: Values, errors: expect.Errors) -> None:
+    """`clear` must not be true where `when` is: it would fire and clear in turn, for ever."""
+    when, clear = _bound(values.get("when")), _bound(values.get("clear"))
+    if when is None or clear is None or when[0] != clear[0] or when[1] == clear[1]:
+        return
+    over = (clear[2] - when[2]) * when[1]
+    if over > 0:
+        say = f'cannot clear at "{keys["clear"].text}": "{keys["when"].text}" is still true there; let them part'
+        errors.append(keys["clear"].place.says(say))
+
+
+def _bound(condition: Condition | None) -> tuple[str, int, float] | None:
+    """(field, 1 for above or -1 for below, limit) of a condition that is one plain comparison."""
+    if not isinstance(condition, Comparison) or not isinstance(condition.left, FieldRef):
         return None
-    return Policy(
-        name=name,
-        watch=watch,
-        when=when,
-        do=do,
-        about=about or "",
-        clear=clear,
-        limit=limit,
-        max_targets=most,
-        mode=mode or "act",
-        at=calendar,
-        source=f"{item.place.file}:{item.place.line}",
-        **timing,
-    )
-
-
-def _condition(item: Item, watch: str | None, errors: expect.Errors) -> Condition | None:
-    words = expect.text(item, "a condition", errors)
-    if words is None or watch is None:
+    if not isinstance(condition.right, Quantity) or condition.op not in _ORDER or condition.left.factor != 1.0:
         return None
-    try:
-        return parse_condition(words, watch)
-    except ConditionError as error:
-        at = Place(item.place.file, item.place.line, item.place.col + error.column)
-        errors.append(at.says(str(error)))
-        return None
+    return condition.left.path, 1 if condition.op.startswith(">") else -1, condition.right.value
 
 
-def _seconds(keys: dict[str, Item], key: str, default: float, errors: expect.Errors) -> float:
-    found = expect.duration(keys[key], f'"{key}"', errors) if key in keys else None
-    return default if found is None else found
+_ORDER = (">", ">=", "<", "<=")
 
 
-def _ladder(item: Item, watch: str | None, errors: expect.Errors) -> tuple[Rung, ...]:
-    found = expect.items(item, '"do"', errors)
-    if not found and isinstance(item.value, list):
-        errors.append(item.place.says('cannot use an empty "do": name at least one action, e.g. notify'))
-    return tuple(rung for rung in (_rung(step, watch, errors) for step in found) if rung)
+def _acts_on_unknown(keys: Keys, values: Values, errors: expect.Errors) -> None:
+    """Unknown never acts: a condition that asks for it may only tell."""
+    asks = any(_asks_for_unknown(values[part]) for part in ("when", "where") if part in values)
+    acting = [rung.action for rung in values.get("do", ()) if rung.action != NOTIFY]
+    if asks and acting:
+        say = f'cannot {acting[0]} on "is unknown": what cannot be read is never acted on; use notify'
+        errors.append(keys["do"].place.says(say))
 
 
-def _rung(step: Item, watch: str | None, errors: expect.Errors) -> Rung | None:
-    name, arguments = step, Item({}, step.place)
-    if isinstance(step.value, dict):
-        if len(step.value) != 1:
-            errors.append(
-                step.place.says("cannot read this step: it is one action, e.g. - chain_reload: { within: 15m }")
-            )
-            return None
-        key, arguments = next(iter(step.value.items()))
-        name = Item(key, step.place, key)
-    action = expect.choice(name, ACTIONS, "an action", errors)
-    if not action:
-        return None
-    if watch and watch not in ACTIONS[action].fits:
-        fits = ", ".join(ACTIONS[action].fits)
-        errors.append(step.place.says(f"cannot {action} a {watch}: it works on {fits}"))
-    keys = expect.mapping(arguments, (*ACTIONS[action].args, "within"), action, errors)
-    within = expect.duration(keys.pop("within"), "within", errors) if "within" in keys else None
-    args = {key: expect.text(value, f"{action}.{key}", errors) or "" for key, value in keys.items()}
-    return Rung(action, args, within)
+def _asks_for_unknown(condition: Condition) -> bool:
+    is_asked = any(isinstance(leaf, IsUnknown) for leaf in leaves(condition))
+    return is_asked or any(map(_asks_for_unknown, on_children(condition)))
 
 
-def _limit(item: Item | None, disruptive: bool, errors: expect.Errors) -> Limit:
-    if item is None:
-        return Limit(*DISRUPTIVE_LIMIT) if disruptive else Limit(0, 0.0)
-    if item.text == "none":
-        return Limit(0, 0.0)
-    found = _LIMIT.fullmatch(item.text)
-    if not found or int(found[1]) == 0:
-        errors.append(item.place.says(f'cannot read "{item.text}" as a limit: write e.g. "6 per 1h", or none'))
-        return Limit(0, 0.0)
-    per = expect.quantity(found[2], "seconds", "a limit", item.place, errors)
-    return Limit(int(found[1]), per or 0.0)
+def _waits_for_itself(keys: Keys, values: Values, errors: expect.Errors) -> None:
+    if values.get("name") in values.get("unless", ()):
+        errors.append(keys["unless"].place.says("cannot wait for itself: name another policy in unless"))
 
 
-def _count(item: Item | None, errors: expect.Errors) -> int:
-    if item is None:
-        return 1
-    if isinstance(item.value, bool) or not isinstance(item.value, int) or not 1 <= item.value <= 1000:
-        errors.append(item.place.says(f'cannot use "{item.text}" as max_targets: it is a count from 1 to 1000'))
-        return 1
-    return item.value
+def _loops(policies: Sequence[Policy], places: Mapping[str, Mapping[str, Place]], named: Collection[str]) -> list[str]:
+    """Names in `unless` that no policy has, and policies that would wait for each other for ever.
+
+    `named` has the names of faulty policies too: one error is not told as two.
+    """
+    found: list[str] = []
+    waits = {policy.name: policy.unless for policy in policies}
+    for name, others in waits.items():
+        for other in others:
+            place = places[name]["unless"]
+            if other not in named:
+                hint = expect.near(other, named) or "; name a policy of these files"
+                found.append(place.says(f'cannot find the policy "{other}" of unless{hint}'))
+            elif other != name and name in _reachable(other, waits) and name < other:
+                found.append(place.says(f'cannot wait for "{other}" while it waits for "{name}": break the circle'))
+    return found
 
 
-def _calendar(keys: dict[str, Item], errors: expect.Errors) -> str | None:
-    item = keys.get("at")
-    words = expect.text(item, '"at"', errors) if item else None
-    if item is None or words is None:
-        return None
-    if "for" in keys or "clear" in keys:
-        errors.append(item.place.says('cannot use "for" or "clear" with "at": it looks once, at that time'))
-    try:
-        _check_cron(words)
-    except CronSimError as error:
-        errors.append(
-            item.place.says(f'cannot read "{words}" as a time: {error}; write five cron fields, e.g. "30 3 * * *"')
-        )
-    return words
-
-
-def _check_cron(words: str) -> None:
-    if len(words.split()) != 5:
-        raise CronSimError("it has not five fields")
-    CronSim(words, datetime(2026, 1, 1, tzinfo=UTC))
+def _reachable(start: str, waits: Mapping[str, Sequence[str]]) -> set[str]:
+    found: set[str] = set()
+    open_names = [start]
+    while open_names:
+        name = open_names.pop()
+        if name not in found:
+            found.add(name)
+            open_names += waits.get(name, ())
+    return found

@@ -156,12 +156,14 @@ class SupervisorSensor:
 
     def _program(self, row: dict[str, Any]) -> ProgramReading:
         group, name = str(row["group"]), str(row["name"])
+        identity = self._proc.identify(int(row["pid"]))
+        said_s = max(0.0, float(row["now"]) - float(row["start"]))
         return ProgramReading(
             name=name if group == name else f"{group}:{name}",
             state=str(row["statename"]),
-            identity=self._proc.identify(int(row["pid"])),
+            identity=identity,
             spawnerr=str(row.get("spawnerr") or ""),
-            age_s=max(0.0, float(row["now"]) - float(row["start"])),
+            age_s=self._proc.age_s(identity) if identity else said_s,
         )
 
     def _orphans(

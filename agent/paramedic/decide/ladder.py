@@ -1,0 +1,75 @@
+"""Which rung comes next: the next one only when the one before missed, or was met without helping."""
+
+from __future__ import annotations
+
+from paramedic.decide.case import Case, Situation
+from paramedic.model.record import Attempt, Hold, Status
+from paramedic.model.units import render_seconds
+from paramedic.model.vocabulary import ACTIONS, NOTIFY
+
+REFUSED_AGAIN_S = 10.0
+REFUSED_LONGEST_S = 3600.0
+NEXT_ROUND_S = 600.0
+NEXT_ROUND_LONGEST_S = 86400.0
+SETTLE_S = 10.0
+MOST_INTERRUPTED = 3
+
+
+def rung_of(case: Case, situation: Situation) -> int | Hold:
+    """The rung to take now, or why none is."""
+    is_observing = situation.is_observing or case.policy.mode == "observe"
+    tried = [attempt for attempt in case.tried if is_observing or attempt.status is not Status.OBSERVED]
+    if not tried:
+        return 0
+    last = tried[-1]
+    if last.status.is_open:
+        return case.hold("in flight", f"{last.action} on {last.target} is not judged yet", "its outcome")
+    if last.status is Status.OBSERVED:
+        return case.hold("observing", f"{last.action} would have been done", "mode: act")
+    if last.status is Status.INTERRUPTED and _trailing(tried, Status.INTERRUPTED) < MOST_INTERRUPTED:
+        return last.rung
+    if last.status is Status.REFUSED:
+        return _refused(case, tried, situation.now)
+    settled = _ended(last) + SETTLE_S
+    if last.status is Status.MET and situation.now < settled and ACTIONS[last.action].is_disruptive:
+        left = render_seconds(settled - situation.now)
+        return case.hold("settling", f"{last.action} was met", f"judged in {left}", settled)
+    return last.rung + 1 if last.rung + 1 < len(case.policy.do) else _exhausted(case, tried)
+
+
+def _ended(attempt: Attempt) -> float:
+    return attempt.started if attempt.finished is None else attempt.finished
+
+
+def _refused(case: Case, tried: list[Attempt], now: float) -> int | Hold:
+    last, times = tried[-1], _trailing(tried, Status.REFUSED)
+    backoff = min(REFUSED_AGAIN_S * 2.0 ** min(times - 1, 30), REFUSED_LONGEST_S)
+    again = _ended(last) + max(case.policy.cooldown_s, backoff)
+    if now >= again:
+        return last.rung
+    return case.hold("refused", last.detail, f"tried again in {render_seconds(again - now)}", again)
+
+
+def _trailing(tried: list[Attempt], status: Status) -> int:
+    count = 0
+    for attempt in reversed(tried):
+        if attempt.status is not status:
+            break
+        count += 1
+    return count
+
+
+def _exhausted(case: Case, tried: list[Attempt]) -> Hold:
+    """No rung is repeated within the incident: the next round is a new one, later every time."""
+    last = tried[-1]
+    if all(step.action == NOTIFY for step in case.policy.do):
+        return case.hold("told", "a person was told, and nothing else is to be done", "the condition clears")
+    repairs = [attempt for attempt in tried if attempt.action != NOTIFY] or tried
+    reason = "; ".join(
+        f"{a.action} was {a.status}: {a.detail}" if a.detail else f"{a.action} was {a.status}" for a in repairs
+    )
+    number = case.incident.round if case.incident else 1
+    patience = min(NEXT_ROUND_S * 2.0 ** min(number - 1, 30), NEXT_ROUND_LONGEST_S)
+    again = _ended(last) + max(case.policy.cooldown_s, patience)
+    way_out = f"the condition clears, or a new round begins {render_seconds(again - _ended(last))} after the last"
+    return case.hold("gave up", f"no rung is left: {reason}", way_out, again)

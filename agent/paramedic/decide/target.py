@@ -1,0 +1,29 @@
+"""Whom an action is done to: the subject itself, or for a reload the uWSGI instance behind it."""
+
+from __future__ import annotations
+
+from paramedic.decide.case import Case
+from paramedic.model.facts import Facts, Subject, SubjectFacts
+from paramedic.model.policy import Rung
+from paramedic.model.record import Hold
+
+_RELOADS = ("chain_reload",)
+
+
+def target_of(case: Case, step: Rung, facts: Facts) -> Subject | Hold:
+    """The target, or why there is none."""
+    subject = facts.subjects.get(case.subject)
+    if step.action not in _RELOADS or subject is None or case.subject.kind == "uwsgi":
+        return case.subject
+    if subject.parent is not None and subject.parent.kind == "uwsgi":
+        return subject.parent
+    named = step.args.get("uwsgi")
+    instances = [s for s in facts.of_kind("uwsgi") if named in (None, s.subject.name)]
+    if not instances:
+        return case.hold("no target", f"no uWSGI instance {named or ''} is configured", "stack.uwsgi")
+    return max(instances, key=_size).subject
+
+
+def _size(facts: SubjectFacts) -> float:
+    rss = facts.fields.get("rss")
+    return float(rss) if isinstance(rss, int | float) else -1.0

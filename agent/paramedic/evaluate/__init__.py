@@ -1,0 +1,56 @@
+"""(Policy, facts of one subject) -> verdict with evidence. Kleene's three values, no I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paramedic.evaluate.compile import Test, View, compile_condition
+from paramedic.evaluate.evidence import Node, evidence, tree, truth_of, weight
+from paramedic.model.facts import Facts, Subject, SubjectFacts
+from paramedic.model.policy import All, Condition, Not, Policy
+from paramedic.model.record import Truth, Verdict
+
+__all__ = ["Judge", "Node", "Test", "View", "judge_of", "tree", "when_gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One policy, compiled. `starts` says whether the trouble is there, `stays` whether it still is while it fires."""
+
+    policy: Policy
+    starts: Test
+    stays: Test
+
+    def verdict(self, found: SubjectFacts, view: View, is_firing: bool = False) -> Verdict:
+        """Whether the policy's condition holds for this subject, with the values that made it so."""
+        test = self.stays if is_firing else self.starts
+        told = evidence(asked(self.policy, is_firing), found, view)
+        return Verdict(truth_of(test(found, view)), told, weight(self.policy.when, found, view))
+
+
+def judge_of(policy: Policy) -> Judge:
+    """The policy compiled; `where` belongs to both questions: what is not watched has no trouble."""
+    when = compile_condition(_within(policy, policy.when))
+    stays = when if policy.clear is None else compile_condition(_within(policy, Not(policy.clear)))
+    return Judge(policy, when, stays)
+
+
+def asked(policy: Policy, is_firing: bool) -> Condition:
+    """The condition that decides now: while it fires the question is whether `clear` is true yet."""
+    return policy.clear if is_firing and policy.clear is not None else policy.when
+
+
+def _within(policy: Policy, condition: Condition) -> Condition:
+    return condition if policy.where is None else All((policy.where, condition))
+
+
+def when_gone(subject: Subject, facts: Facts) -> Verdict:
+    """The verdict on a subject that is not in the facts: no where its owner was read, unknown where it was not."""
+    owner = Subject(_OWNERS.get(subject.kind, subject.kind), subject.name.partition("/")[0])
+    found = facts.subjects.get(owner)
+    if found is None or subject.kind not in found.unread:
+        return Verdict(Truth.NO, f"{subject} is gone")
+    return Verdict(Truth.UNKNOWN, f"{subject} cannot be seen")
+
+
+_OWNERS = {"uwsgi.worker": "uwsgi", "supervisor.program": "supervisor", "orphan": "supervisor"}

@@ -1,0 +1,92 @@
+"""Facts as JSON and back: what is recorded for replay, published for explain, and exchanged in sample files.
+
+One document: `{"wall": s, "monotonic": s, "subjects": {"uwsgi:web": {"uss": 123, "rss": {"unknown": "why"}}}}`.
+Beside its fields a subject may carry `~id` [pid, start ticks], `~cause`, `~finding` [diagnosis, evidence] and
+`~unread` kinds of children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from paramedic.model.facts import Facts, Finding, Subject, SubjectFacts, Unknown, Value
+from paramedic.model.readings import Identity
+from paramedic.model.vocabulary import DIAGNOSES, KINDS
+
+ID, CAUSE, FINDING, UNREAD = "~id", "~cause", "~finding", "~unread"
+_PARENTS = {"uwsgi.worker": "uwsgi", "supervisor.program": "supervisor", "orphan": "supervisor"}
+
+
+def facts_to_json(facts: Facts) -> dict[str, Any]:
+    """The document of one pass."""
+    subjects = {str(subject): _subject_to_json(found) for subject, found in facts.subjects.items()}
+    return {"wall": facts.wall, "monotonic": facts.monotonic, "subjects": subjects}
+
+
+def facts_from_json(document: Mapping[str, Any]) -> Facts:
+    """The facts of a document; `monotonic` left out follows the wall clock. Raises ValueError with the reason."""
+    try:
+        wall = float(document["wall"])
+        subjects = {subject_of(name): fields for name, fields in document["subjects"].items()}
+        found = {subject: subject_from_json(subject, fields) for subject, fields in subjects.items()}
+        return Facts(float(document.get("monotonic", wall)), wall, found)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'it is no sample: write {{"wall": SECONDS, "subjects": {{...}}}} ({error!r})') from error
+
+
+def subject_of(name: str) -> Subject:
+    """`host` or `KIND:NAME`; raises ValueError."""
+    kind, colon, own = name.partition(":")
+    if kind not in KINDS or (kind == "host") != (not colon) or (colon and not own):
+        raise ValueError(f'"{name}" is no subject: write host or KIND:NAME, KIND one of {", ".join(KINDS)}')
+    return Subject(kind, own or "host")
+
+
+def parent_of(subject: Subject) -> Subject | None:
+    """What a subject belongs to, by its name: `uwsgi:web` of `uwsgi.worker:web/1`."""
+    kind = _PARENTS.get(subject.kind)
+    return Subject(kind, subject.name.partition("/")[0]) if kind else None
+
+
+def subject_from_json(subject: Subject, fields: Mapping[str, Any]) -> SubjectFacts:
+    """One subject of a document."""
+    finding = fields.get(FINDING)
+    cause, identity = fields.get(CAUSE), fields.get(ID)
+    return SubjectFacts(
+        subject,
+        {path: _value(value) for path, value in fields.items() if path[0] != "~"},
+        () if finding is None else (_finding(subject, *finding),),
+        parent_of(subject),
+        subject_of(cause) if cause else None,
+        identity=Identity(*identity) if identity else None,
+        unread=frozenset(fields.get(UNREAD, ())),
+    )
+
+
+def _finding(subject: Subject, diagnosis: str, evidence: str) -> Finding:
+    known = DIAGNOSES.get(diagnosis)
+    return Finding(diagnosis, subject, evidence, known.repair if known else "")
+
+
+def _value(value: object) -> Value:
+    if isinstance(value, Mapping):
+        return Unknown(str(value.get("unknown", "not read")))
+    if value is None or isinstance(value, Unknown | str | int | float):
+        return Unknown("not read") if value is None else value
+    raise ValueError(f'{value!r} is no value: a number, a text or {{"unknown": WHY}}')
+
+
+def _subject_to_json(found: SubjectFacts) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        path: {"unknown": value.reason} if isinstance(value, Unknown) else value for path, value in found.fields.items()
+    }
+    if found.identity is not None:
+        document[ID] = [found.identity.pid, found.identity.start_ticks]
+    if found.cause is not None:
+        document[CAUSE] = str(found.cause)
+    if found.findings:
+        document[FINDING] = [found.findings[0].diagnosis, found.findings[0].evidence]
+    if found.unread:
+        document[UNREAD] = sorted(found.unread)
+    return document

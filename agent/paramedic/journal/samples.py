@@ -1,0 +1,141 @@
+"""The samples of many passes in one compressed block: a column for each field, a constant where it did not change."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from paramedic.journal.readings import facts_to_json, subject_from_json, subject_of
+from paramedic.journal.store import Journal
+from paramedic.model.facts import Facts, Subject, Unknown
+
+BLOCK_S = 60.0
+ABSENT = "~absent"
+Document = dict[str, Any]
+
+
+class Recorder:
+    """Collects the passes of a minute and writes them as one block: what is lost with a killed agent is a minute."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._waiting: list[Document] = []
+        self.failure: str | None = None
+
+    def take(self, facts: Facts) -> None:
+        """Keep one pass."""
+        self._waiting.append(facts_to_json(facts))
+        if facts.monotonic - self._waiting[0]["monotonic"] >= BLOCK_S or facts.wall < self._waiting[0]["wall"]:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. A journal that cannot take it costs the record, not the healing."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        walls = [document["wall"] for document in waiting]
+        try:
+            self._journal.save_samples(min(walls), max(walls), pack(waiting))
+            self.failure = None
+        except sqlite3.Error as error:
+            self.failure = f"{type(error).__name__}: {error}"
+
+
+def pack(documents: list[Document]) -> bytes:
+    """The block of these documents, which are in the form of `facts_to_json`."""
+    count = len(documents)
+    columns: dict[str, dict[str, list[Any]]] = {}
+    for at, document in enumerate(documents):
+        for subject, fields in document["subjects"].items():
+            table = columns.setdefault(subject, {})
+            for path, value in fields.items():
+                table.setdefault(path, [ABSENT] * count)[at] = value
+    subjects = {
+        subject: {
+            path: [column[0]] if all(v == column[0] for v in column) else column for path, column in table.items()
+        }
+        for subject, table in columns.items()
+    }
+    block = {name: [document[name] for document in documents] for name in ("wall", "monotonic")} | {
+        "subjects": subjects
+    }
+    return zlib.compress(json.dumps(block, separators=(",", ":")).encode("utf-8", "surrogatepass"), 6)
+
+
+def unpack(packed: bytes) -> Document:
+    """The block as a document of columns; raises ValueError where it is damaged."""
+    try:
+        block: Document = json.loads(zlib.decompress(packed))
+        count = len(block["wall"])
+        for table in block["subjects"].values():
+            for path, column in table.items():
+                decoded = [_decoded(value) for value in column] if path[0] != "~" else column
+                table[path] = decoded * count if len(decoded) == 1 else decoded
+        return block
+    except (zlib.error, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a block of samples is damaged: {error!r}") from error
+
+
+def _decoded(value: object) -> object:
+    return Unknown(value["unknown"]) if isinstance(value, dict) else value
+
+
+def facts_of(block: Mapping[str, Any]) -> Iterator[Facts]:
+    """The facts of each pass of an unpacked block. A subject with no field in a pass was not there."""
+    tables = [(subject_of(name), list(table.items())) for name, table in block["subjects"].items()]
+    for at, (wall, monotonic) in enumerate(zip(block["wall"], block["monotonic"], strict=True)):
+        found = {}
+        for subject, table in tables:
+            fields = {path: column[at] for path, column in table if column[at] != ABSENT}
+            if fields:
+                found[subject] = subject_from_json(subject, fields)
+        yield Facts(monotonic, wall, found)
+
+
+def recorded(blocks: Iterable[bytes], since: float) -> Iterator[Facts]:
+    """Every recorded pass from `since` (epoch seconds) on; damaged blocks are left out."""
+    for packed in blocks:
+        try:
+            block = unpack(packed)
+        except ValueError:
+            continue
+        yield from (facts for facts in facts_of(block) if facts.wall >= since)
+
+
+class Recalls(Protocol):
+    """What can take over readings of an earlier agent."""
+
+    @property
+    def longest_s(self) -> float:
+        """How far back it looks."""
+
+    def paths(self, kind: str) -> set[str]:
+        """The fields it looks at."""
+
+    def recall(self, subject: Subject, path: str, readings: Iterable[tuple[float, float | Unknown]]) -> None:
+        """Take readings (monotonic, value), oldest first."""
+
+
+def recall_windows(journal: Journal, past: Recalls, wall: float, monotonic: float) -> None:
+    """Feed the recorded readings that windows look back on; the wall clock bridges the time between two agents."""
+    if not past.longest_s:
+        return
+    for packed in journal.samples(wall - past.longest_s):
+        try:
+            block = unpack(packed)
+        except ValueError:
+            continue
+        times = [monotonic - (wall - at) for at in block["wall"]]
+        for name, table in block["subjects"].items():
+            subject = subject_of(name)
+            for path in past.paths(subject.kind) & table.keys():
+                past.recall(subject, path, _numbers(times, table[path]))
+
+
+def _numbers(times: Iterable[float], column: Iterable[Any]) -> Iterator[tuple[float, float | Unknown]]:
+    for at, value in zip(times, column, strict=True):
+        if not isinstance(value, str):
+            yield at, value

@@ -1,0 +1,88 @@
+"""Policy files on disk -> policies, and whether they changed. Files are read here, their texts judged in policy/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import paramedic
+from paramedic.document import MAX_BYTES
+from paramedic.host import files
+from paramedic.model.policy import Policy
+from paramedic.policy.load import PolicyErrors, load
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+
+
+def shipped_policies() -> Path:
+    """The policies that came with this installation; in a checkout the folder at its top."""
+    package = Path(paramedic.__file__).parent
+    installed = package / "shipped" / "policies"
+    return installed if installed.is_dir() else package.parent.parent / "policies"
+
+
+def files_of(names: Iterable[str], shipped: Path | None = None) -> list[Path]:
+    """The policy files behind the `policies:` list: files, the *.yaml of folders, and `shipped`."""
+    found: list[Path] = []
+    for name in names:
+        path = (shipped or shipped_policies()) if name == "shipped" else Path(name)
+        found += sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    return found
+
+
+def load_files(paths: Sequence[Path]) -> tuple[Policy, ...]:
+    """The policies of all files, in order; raises PolicyErrors with every fault of every file."""
+    texts: list[tuple[str, str]] = []
+    errors: list[str] = []
+    for path in paths:
+        try:
+            texts.append((str(path), files.read_text(str(path), MAX_BYTES)))
+        except (OSError, ValueError) as error:
+            errors.append(f"{path}:1:1: cannot read it: {getattr(error, 'strerror', None) or error}")
+    try:
+        found = load(texts)
+    except PolicyErrors as wrong:
+        raise PolicyErrors([*errors, *wrong.errors]) from wrong
+    if errors:
+        raise PolicyErrors(errors)
+    return found
+
+
+class Rulebook:
+    """The policies in force. `refresh` takes over changed files if all are valid, and keeps the old ones if not."""
+
+    def __init__(self, names: Sequence[str], policies: tuple[Policy, ...] | None = None) -> None:
+        self._names = tuple(names)
+        self._seen = self._fingerprint()
+        self.policies = load_files(files_of(names)) if policies is None else policies
+        self.errors: tuple[str, ...] = ()
+
+    def refresh(self, force: bool = False) -> bool:
+        """Whether other policies are in force now; `errors` says why not, where files changed and are invalid."""
+        seen = self._fingerprint()
+        if seen == self._seen and not force:
+            return False
+        self._seen = seen
+        try:
+            found = load_files(files_of(self._names))
+        except PolicyErrors as wrong:
+            self.errors = tuple(wrong.errors)
+            return False
+        self.errors = ()
+        is_new, self.policies = found != self.policies, found
+        return is_new
+
+    def files(self) -> list[str]:
+        """The files in force: events on them hint at a change."""
+        return [path for path, *_ in self._seen]
+
+    def _fingerprint(self) -> Fingerprint:
+        return tuple(sorted(_mark(path) for path in files_of(self._names)))
+
+
+def _mark(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
