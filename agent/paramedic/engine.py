@@ -182,7 +182,7 @@ def _carried_on(mind: Mind, key: Key, verdict: Verdict, by_incident: Mapping[str
     if mine is not None and any(attempt.status.is_open for attempt in by_incident.get(mine.id, ())):
         return replace(verdict, truth=Truth.YES)
     waits = mine is not None and (hold is None or hold.guard in _WAITS)
-    return verdict if waits else replace(verdict, truth=Truth.NO)
+    return verdict if waits and verdict.truth is Truth.YES else replace(verdict, truth=Truth.NO)
 
 
 def _spent(mind: Mind, rules: Mapping[Key, RuleState], facts: Facts) -> set[Key]:

@@ -13,6 +13,7 @@ from paramedic.document import Item, Place
 from paramedic.model import units
 
 Errors = list[str]
+_PART = re.compile(r"[0-9]+(?:\.[0-9]+)?[a-z]+")
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)")
 
 
@@ -98,7 +99,14 @@ def texts(item: Item, what: str, errors: Errors) -> Mapping[str, str]:
 
 
 def duration(item: Item, what: str, errors: Errors) -> float | None:
-    """Seconds from `5s`, `1h30m` is not a duration: one number, one unit."""
+    """Seconds from `5s`, or from `1h30m` as durations are printed: the larger unit first, each once."""
+    parts = _PART.findall(item.text)
+    if len(parts) > 1 and "".join(parts) == item.text:
+        found = [_NUMBER.fullmatch(part) for part in parts]
+        names = [match[2] for match in found if match]
+        order = [unit for unit in reversed(units.SECONDS) if unit in names]
+        if len(names) == len(parts) and names == order:
+            return sum(float(match[1]) * units.SECONDS[match[2]] for match in found if match)
     return quantity(item.text, "seconds", what, item.place, errors)
 
 

@@ -1,7 +1,8 @@
-"""Policies over recorded samples: what would have happened, and the difference to what did. The engine of the live agent.
+"""Policies over recorded samples: what would have happened, and the difference to what did.
 
-An action that did happen keeps its recorded outcome. One that did not is only observed: nobody can know whether it would have
-helped, so its ladder goes no further in that incident; cooldowns and limits count it.
+The engine is the live agent's. An action that did happen keeps its recorded outcome. One that did not is only
+observed: nobody can know whether it would have helped, so its ladder goes no further in that incident; cooldowns and
+limits count it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Replayed:
 def replay(
     policies: Sequence[Policy], samples: Iterable[Facts], happened: Sequence[Attempt], stance: Stance
 ) -> Replayed:
-    """Run the policies over the samples, oldest first; `happened` are the recorded attempts, their times epoch seconds."""
+    """Run the policies over the samples, oldest first; `happened` are recorded attempts, their times epoch seconds."""
     player = _Player(policies, happened, replace(stance, is_observing=True))
     for facts in _in_one_time(samples):
         player.look(facts)

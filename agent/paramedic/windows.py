@@ -232,7 +232,7 @@ class Windows:
         return Unknown(f"{window.path} was not read yet") if ring is None else ring.value(window.func, now)
 
     def published(self, now: float) -> list[list[str | float]]:
-        """Every value there is, for `explain`: subject, function, field, window in seconds, value or `?` and the reason."""
+        """Every value, for `explain`: subject, function, field, window in seconds, value or `?` and why not."""
         rows: list[list[str | float]] = []
         for subject, rings in self._rings.items():
             for path, window_s in rings:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from paramedic.cli.common import shipped_policies
-from paramedic.engine import Mind, intent, reported, think
+from paramedic.cron import next_after
+from paramedic.engine import Stance, think
 from paramedic.facts import join, learn
+from paramedic.mind import Mind, book_of, intent, reported
 from paramedic.model.facts import Known
 from paramedic.model.readings import (
     ChildRecord,
@@ -33,7 +35,8 @@ from paramedic.model.readings import (
     UwsgiReading,
 )
 from paramedic.model.record import Act, Report
-from paramedic.policy.load import files_of, load
+from paramedic.rulebook import files_of, load_files
+from paramedic.windows import Windows
 from unit.builders import DAEMON, MIB, SOCKET, gone, supervisor, uwsgi, worker
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -44,23 +47,26 @@ class Night:
     """The shipped policies, a clock that a test moves, and the timeline of what changed."""
 
     def __init__(self) -> None:
-        self.policies = load(files_of(["shipped"], shipped_policies()))
+        self.book = book_of(load_files(files_of(["shipped"])))
+        self.past = Windows(self.book.needed)
         self.mind, self.known = Mind(), Known()
         self.now, self.lines, self.acting = 1000.0, list[str](), list[int]()
         self.supervisor: SupervisorReading | Unreadable = supervisor()
         self.uwsgi: UwsgiReading | Unreadable = uwsgi(worker(1, 11), worker(2, 12))
         self.used = 40
+        self.wall = WALL
 
-    def look(self, times: int = 1, every_s: float = 5.0, due: frozenset[str] = frozenset()) -> None:
+    def look(self, times: int = 1, every_s: float = 5.0) -> None:
         """Some passes; what is new in each becomes a line."""
         for _ in range(times):
             self.now += every_s
             total = 1000 * MIB
             host = HostReading(total, total * (100 - self.used) // 100, 0, 0, 0, 0.0, 0.0, 0.0)
-            sample = Sample(self.now, WALL + self.now, host, {"web": self.uwsgi}, {"main": self.supervisor})
+            sample = Sample(self.now, self.wall + self.now, host, {"web": self.uwsgi}, {"main": self.supervisor})
             facts = join(sample, self.known)
             self.known = learn(self.known, sample)
-            thought = think(self.mind, self.policies, facts, False, due)
+            self.past.take(facts)
+            thought = think(self.mind, self.book, facts, self.past, Stance())
             self.say([f"{a.action} {a.status}: {a.detail}" for a in thought.judged])
             self.say([f"hold {hold.guard} on {hold.subject}: {hold.reason}" for _, hold in thought.held])
             self.say(
@@ -163,14 +169,22 @@ def a_wobble_below_five_minutes_disturbs_nobody(night: Night) -> None:
         night.look(10)
 
 
+def until_half_past_three(night: Night) -> float:
+    """Seconds by which the wall clock must go on for the next look to be the nightly one, without the day in between."""
+    wall = night.wall + night.now
+    return next_after("30 3 * * *", UTC, wall) - wall if wall else 0.0
+
+
 def the_night_is_used_only_when_the_day_has_leaked(night: Night) -> None:
     night.uwsgi = uwsgi(worker(1, 11, age_s=70.0), worker(2, 12, age_s=70.0))
     night.look(2)
-    night.look(due=frozenset(["nightly-reclaim"]))
+    night.wall += until_half_past_three(night)
+    night.look()
     fat = {"memory": MemoryReading(120 * MIB, 120 * MIB, 0, 1000.0)}
     night.uwsgi = uwsgi(worker(1, 11, age_s=9000.0, **fat), worker(2, 12, age_s=9000.0, **fat))
     night.look(3)
-    night.look(due=frozenset(["nightly-reclaim"]))
+    night.wall += until_half_past_three(night)
+    night.look()
     night.report("touched /srv/reload")
     night.uwsgi = uwsgi(worker(1, 21, age_s=9.0), worker(2, 22, age_s=3.0))
     night.look(3)

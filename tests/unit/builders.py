@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
+from paramedic.evaluate import View, judge_of
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Value
 from paramedic.model.policy import Limit, Policy, Rung
 from paramedic.model.readings import (
@@ -23,11 +25,13 @@ from paramedic.model.readings import (
 from paramedic.model.record import Attempt, Status, Truth, Verdict
 from paramedic.model.stack import SupervisorConf, UwsgiConf
 from paramedic.policy.language import parse_condition
+from paramedic.windows import Windows
 
 HOST, WEB, MAIN = Subject("host", "host"), Subject("uwsgi", "web"), Subject("supervisor", "main")
 DAEMON, SOCKET = Identity(100, 5000), "/tmp/supervisor.sock"
 MIB = 2**20
 YES = Verdict(Truth.YES, "it is so", 1.0)
+_ids = itertools.count(1)
 
 
 def policy(do: str = "chain_reload", watch: str = "uwsgi", when: str = "uss > 1 MiB", **more: Any) -> Policy:
@@ -48,10 +52,15 @@ def subject(what: Subject, more: dict[str, Value] | None = None, **about: Any) -
     return SubjectFacts(what, dict(more or {}), **about)
 
 
+def verdict(of: Policy, found: SubjectFacts, *others: SubjectFacts, firing: bool = False) -> Verdict:
+    """What the policy's condition says of this subject, among others, without any past."""
+    return judge_of(of).verdict(found, View(facts(found, *others), Windows()), firing)
+
+
 def attempt(status: Status, **more: Any) -> Attempt:
     """A chain reload of `web` by policy `p` that began at 900 and ended at 910."""
     made = Attempt(
-        1, "i", "p", WEB, "chain_reload", WEB, 0, 900.0, 1_700_000_900.0, 60.0, status=status, finished=910.0
+        next(_ids), "i", "p", WEB, "chain_reload", WEB, 0, 900.0, 1_700_000_900.0, 60.0, status=status, finished=910.0
     )
     return replace(made, **more)
 

@@ -10,7 +10,7 @@ import pytest
 from paramedic.decide import Case, Situation, decide
 from paramedic.model.facts import Subject, SubjectFacts, Unknown
 from paramedic.model.policy import Policy
-from paramedic.model.record import Act, Attempt, Hold, Status
+from paramedic.model.record import Act, Attempt, Hold, Incident, Status
 from unit.builders import HOST, MAIN, MIB, WEB, YES, attempt, facts, policy, subject
 
 NOW = 1000.0
@@ -57,8 +57,15 @@ def test_what_was_only_observed_does_not_hold_an_agent_that_may_act() -> None:
 def test_what_a_killed_agent_began_is_tried_again_at_once_and_not_counted() -> None:
     left = attempt(Status.INTERRUPTED, finished=999.0)
     assert guard(one(policy(), tried=(left,), at=999.5)) == "act"
-    often = tuple(replace(left, id=n) for n in range(5))
-    assert guard(one(policy(), tried=often, at=999.5)) == "act"
+    assert guard(one(policy(), tried=(left, left), at=999.5)) == "act"
+
+
+def test_what_kills_the_agent_three_times_is_not_tried_a_fourth_time() -> None:
+    thrice = tuple(attempt(Status.INTERRUPTED, finished=990.0 + n) for n in range(3))
+    assert guard(one(policy(), tried=thrice)) == "gave up"
+    found = one(policy("chain_reload notify"), tried=thrice)
+    assert isinstance(found, Act)
+    assert found.step.action == "notify"
 
 
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.DONE])
@@ -98,14 +105,27 @@ def test_a_refused_rung_is_tried_again_with_patience() -> None:
     assert guard(one(patient, tried=thrice)) == "refused"
 
 
-def test_when_no_rung_is_left_it_gives_up_with_a_backoff_and_not_for_ever() -> None:
+def test_when_no_rung_is_left_it_gives_up_and_no_rung_is_repeated_within_the_incident() -> None:
     single = policy(cooldown_s=0.0)
     missed = attempt(Status.MISSED, finished=990.0, detail="worker 3 never came")
     held = one(single, tried=(missed,))
     assert guard(held) == "gave up"
     assert isinstance(held, Hold)
     assert "worker 3 never came" in held.reason
-    assert guard(one(single, tried=(replace(missed, finished=930.0),))) == "act"
+    assert held.until == 990.0 + 600.0, "then a new round begins, as an incident of its own"
+    assert guard(one(single, tried=(replace(missed, finished=-90000.0),))) == "gave up"
+    patient = one(policy(cooldown_s=3600.0), tried=(missed,))
+    assert isinstance(patient, Hold)
+    assert patient.until == 990.0 + 3600.0
+
+
+def test_every_round_waits_twice_as_long_a_day_at_most() -> None:
+    missed = attempt(Status.MISSED, finished=990.0)
+    for number, patience in ((1, 600.0), (2, 1200.0), (3, 2400.0), (20, 86400.0), (2000, 86400.0)):
+        mine = Incident("i", WEB, "memory-high", "p", "it is so", 0.0, round=number)
+        held = decide([Case(policy(cooldown_s=0.0), WEB, YES, (missed,), mine)], Situation(facts(), NOW, False, ()))[0]
+        assert isinstance(held, Hold)
+        assert held.until == 990.0 + patience
 
 
 def test_a_person_who_was_told_is_not_told_again() -> None:

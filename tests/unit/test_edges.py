@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -158,7 +158,8 @@ def test_without_a_command_nobody_is_told_and_nothing_is_kept(tmp_path: Path) ->
 def test_calendar_times_are_crons_own_once_a_day_on_change_days_too(
     zone: str, fields: str, after: str, expected: list[str]
 ) -> None:
-    trigger, moment = CronTrigger(fields), datetime.fromisoformat(after).replace(tzinfo=ZoneInfo(zone))
+    where = ZoneInfo(zone)
+    trigger, moment = CronTrigger(fields, where), datetime.fromisoformat(after).replace(tzinfo=where)
     found = []
     for _ in expected:
         following = trigger.get_next_fire_time(None, moment)
@@ -170,13 +171,13 @@ def test_calendar_times_are_crons_own_once_a_day_on_change_days_too(
 
 def test_the_calendar_pokes_on_its_own_thread_and_its_heart_can_stop() -> None:
     poked = threading.Event()
-    calendar = Calendar({"every-second": "* * * * * *"}, lambda _: poked.set())
-    calendar.start()
+    calendar = Calendar(lambda _: poked.set())
+    calendar.set([("* * * * * *", UTC, 0.0)])
     assert poked.wait(5)
     assert calendar.is_alive
     calendar.stop()
     assert until(lambda: not calendar.is_alive)
-    assert Calendar({}, lambda _: None).is_alive
+    assert Calendar(lambda _: None).is_alive
 
 
 def test_a_guarded_path_pokes_when_it_changes_hands_and_others_do_not(tmp_path: Path) -> None:

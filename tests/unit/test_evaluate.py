@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from paramedic.evaluate import evaluate, when_gone
+from paramedic.evaluate import when_gone
 from paramedic.model.facts import Finding, Subject, Unknown
-from paramedic.model.readings import Unreadable
 from paramedic.model.record import Truth
-from unit.builders import HOST, MAIN, MIB, WEB, facts, policy, subject, supervisor
+from unit.builders import HOST, MAIN, MIB, WEB, facts, policy, subject, verdict
 
 NOT_READ = Unknown("nobody could read it")
 
@@ -40,7 +39,7 @@ def test_truth_is_kleenes(when: str, truth: str) -> None:
     web = subject(
         WEB, {"busy": 3, "idle": 1, "rss": NOT_READ, "uss": 50 * MIB, "baseline_uss": 20 * MIB, "diagnosis": "ok"}
     )
-    assert evaluate(policy(when=when), web).truth.value == truth
+    assert verdict(policy(when=when), web).truth.value == truth
 
 
 def test_clear_is_asked_only_while_it_fires() -> None:
@@ -52,16 +51,16 @@ def test_clear_is_asked_only_while_it_fires() -> None:
         clear=policy(watch="host", when="memory.used_percent < 80 %", do="notify").when,
     )
     between = subject(HOST, {"memory.used_percent": 82.0})
-    assert evaluate(bounded, between).truth is Truth.NO
-    assert evaluate(bounded, between, firing=True).truth is Truth.YES
+    assert verdict(bounded, between).truth is Truth.NO
+    assert verdict(bounded, between, firing=True).truth is Truth.YES
     below = subject(HOST, {"memory.used_percent": 79.0})
-    assert evaluate(bounded, below, firing=True).truth is Truth.NO
-    assert evaluate(bounded, subject(HOST, {}), firing=True).truth is Truth.UNKNOWN
+    assert verdict(bounded, below, firing=True).truth is Truth.NO
+    assert verdict(bounded, subject(HOST, {}), firing=True).truth is Truth.UNKNOWN
 
 
 def test_evidence_names_every_value_once_and_why_one_is_unknown() -> None:
     web = subject(WEB, {"busy": 3, "rss": NOT_READ})
-    found = evaluate(policy(when="busy > 1 and busy < 9 and rss > 1 MiB"), web)
+    found = verdict(policy(when="busy > 1 and busy < 9 and rss > 1 MiB"), web)
     assert found.evidence == "busy is 3; rss is unknown (nobody could read it)"
 
 
@@ -69,7 +68,7 @@ def test_a_finding_speaks_for_its_diagnosis() -> None:
     finding = Finding("socket-missing", MAIN, "the path is gone", "link it back")
     main = subject(MAIN, {"diagnosis": "socket-missing"}, findings=(finding,))
     assert (
-        evaluate(policy("restore_socket", "supervisor", "diagnosis is socket-missing"), main).evidence
+        verdict(policy("restore_socket", "supervisor", "diagnosis is socket-missing"), main).evidence
         == "the path is gone"
     )
 
@@ -77,17 +76,17 @@ def test_a_finding_speaks_for_its_diagnosis() -> None:
 def test_weight_puts_the_worst_first_in_either_direction() -> None:
     high = policy(when="busy > 1")
     low = policy(when="idle < 5")
-    assert evaluate(high, subject(WEB, {"busy": 9})).weight > evaluate(high, subject(WEB, {"busy": 3})).weight
-    assert evaluate(low, subject(WEB, {"idle": 0})).weight > evaluate(low, subject(WEB, {"idle": 4})).weight
+    assert verdict(high, subject(WEB, {"busy": 9})).weight > verdict(high, subject(WEB, {"busy": 3})).weight
+    assert verdict(low, subject(WEB, {"idle": 0})).weight > verdict(low, subject(WEB, {"idle": 4})).weight
 
 
 def test_a_vanished_subject_is_gone_only_where_its_owner_was_read() -> None:
     orphan, program = Subject("orphan", "main/daphne@7"), Subject("supervisor.program", "main/daphne")
-    read = facts(subject(MAIN, reading=supervisor()))
-    silent = facts(subject(MAIN, reading=supervisor(rpc=Unreadable("silence"))))
-    unread = facts(subject(MAIN))
+    read = facts(subject(MAIN))
+    silent = facts(subject(MAIN, unread=frozenset(["supervisor.program"])))
+    unread = facts(subject(MAIN, unread=frozenset(["supervisor.program", "orphan"])))
     assert [when_gone(orphan, seen).truth for seen in (read, silent, unread)] == [Truth.NO, Truth.NO, Truth.UNKNOWN]
     assert [when_gone(program, seen).truth for seen in (read, silent)] == [Truth.NO, Truth.UNKNOWN]
     worker = Subject("uwsgi.worker", "web/1")
-    assert when_gone(worker, facts(subject(WEB))).truth is Truth.UNKNOWN
+    assert when_gone(worker, facts(subject(WEB, unread=frozenset(["uwsgi.worker"])))).truth is Truth.UNKNOWN
     assert when_gone(worker, read).truth is Truth.NO, "an instance that is no longer configured has no workers"

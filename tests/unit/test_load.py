@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import paramedic
-from paramedic.cli.common import shipped_policies
 from paramedic.document import DocumentError, parse
 from paramedic.model.policy import Limit, Policy
-from paramedic.policy.load import PolicyErrors, files_of, load
+from paramedic.policy.load import PolicyErrors
+from paramedic.rulebook import files_of, shipped_policies
+from paramedic.rulebook import load_files as load
 from paramedic.settings import SettingsError
 from paramedic.settings import load as load_settings
 
@@ -77,7 +78,7 @@ def test_a_harmless_policy_has_no_cooldown_and_no_limit(tmp_path: Path) -> None:
         (policy(mode="dry"), 'cannot use "dry" as mode: it is one of act, observe'),
         (policy(at="25 3 * *"), 'cannot read "25 3 * *" as a time: it has not five fields'),
         (policy(at='"61 3 * * *"'), 'cannot read "61 3 * * *" as a time'),
-        (policy(at='"1 3 * * *"') + "    for: 1m\n", 'cannot use "for" or "clear" with "at"'),
+        (policy(at='"1 3 * * *"') + "    for: 1m\n", 'cannot use "for" with "at"'),
         ("policies: 5\n", "cannot use a number as policies: it is a list"),
         ("rules: []\n", 'cannot use "rules" in a policy file: no such key'),
         ("", 'cannot find any policies: the file starts with "policies:"'),
@@ -85,7 +86,7 @@ def test_a_harmless_policy_has_no_cooldown_and_no_limit(tmp_path: Path) -> None:
         ("policies: &x []\nother: *x\n", "cannot use anchors and aliases"),
         ("policies: [\n", "cannot read it as YAML"),
         ("policies: " + "[" * 60 + "]" * 60 + "\n", "cannot nest deeper than 24 levels"),
-        ("a" * 300_000, "cannot read it: larger than 256 KiB"),
+        ("a" * 300_000, "cannot read it: larger than 128 KiB"),
         ("policies: !!python/object:os.system []\n", "cannot use tags (!...)"),
     ],
 )

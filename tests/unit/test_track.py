@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from paramedic.model.record import Phase, RuleState, Truth, Verdict
+from paramedic.model.record import Phase, RuleState, Truth
 from paramedic.track import LONG_ENOUGH, TABLE, diagram, track
 
 QUIET = RuleState()
+WORDS = ("yes", f"yes{LONG_ENOUGH}", "no", f"no{LONG_ENOUGH}", "unknown")
 
 
-def run(words: str, for_s: float = 10.0, step_s: float = 5.0) -> list[str]:
+def run(words: str, for_s: float = 10.0, step_s: float = 5.0, keep_s: float = 0.0) -> list[str]:
     """The phases after each word (y, n, ?) at a steady interval."""
     truths = {"y": Truth.YES, "n": Truth.NO, "?": Truth.UNKNOWN}
     state, phases = QUIET, []
     for at, word in enumerate(words):
-        state = track(state, Verdict(truths[word], ""), for_s, 100 + at * step_s)
+        state = track(state, truths[word], for_s, keep_s, 100 + at * step_s)
         phases.append(state.phase.value)
     return phases
 
@@ -51,13 +52,13 @@ def test_without_for_the_first_yes_fires() -> None:
 
 
 def test_a_clock_that_stands_still_or_goes_back_adds_nothing() -> None:
-    state = track(QUIET, Verdict(Truth.YES, ""), 10, 100)
-    state = track(state, Verdict(Truth.YES, ""), 10, 90)
+    state = track(QUIET, Truth.YES, 10, 0, 100)
+    state = track(state, Truth.YES, 10, 0, 90)
     assert (state.held_s, state.phase) == (0.0, Phase.PENDING)
 
 
 def test_the_table_answers_every_state_and_word() -> None:
-    assert set(TABLE) == {(phase, word) for phase in Phase for word in ("yes", LONG_ENOUGH, "no", "unknown")}
+    assert set(TABLE) == {(phase, word) for phase in Phase for word in WORDS}
 
 
 def test_nothing_fires_or_heals_on_unknown() -> None:

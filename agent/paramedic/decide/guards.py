@@ -9,7 +9,7 @@ from paramedic.decide.case import Case, Situation
 from paramedic.model.facts import Facts, Subject, Unknown
 from paramedic.model.record import Act, Hold, Status
 from paramedic.model.units import render_bytes, render_seconds
-from paramedic.model.vocabulary import ACTIONS, DIAGNOSES, NOTIFY, OK
+from paramedic.model.vocabulary import ACTIONS, NOTIFY, OK
 
 WORTHWHILE_SHARE = 0.1
 WORTHWHILE_GROWTH = 1.2
@@ -59,20 +59,11 @@ def cause_present(case: Case, act: Act, situation: Situation) -> Hold | None:
 
 
 def root_cause(subject: Subject, facts: Facts) -> Subject | None:
-    """The last link of the chain of causes, None where the subject stands for itself.
-
-    A link is a named cause, or an owner in a state that explains what belongs to it.
-    """
+    """The last link of the chain of causes, None where the subject stands for itself."""
     seen, at = {subject}, subject
-    while (found := facts.subjects.get(at)) is not None:
-        owner = facts.subjects.get(found.parent) if found.parent else None
-        diagnosis = owner.fields.get("diagnosis") if owner else None
-        explains = isinstance(diagnosis, str) and diagnosis in DIAGNOSES and DIAGNOSES[diagnosis].explains
-        following = found.cause or (found.parent if explains else None)
-        if following is None or following in seen:
-            break
-        seen.add(following)
-        at = following
+    while (found := facts.subjects.get(at)) is not None and found.cause is not None and found.cause not in seen:
+        at = found.cause
+        seen.add(at)
     return None if at == subject else at
 
 

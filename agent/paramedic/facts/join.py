@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from paramedic.facts.causes import with_causes
 from paramedic.facts.supervisor import supervisor_subjects
 from paramedic.facts.uwsgi import uwsgi_subjects
 from paramedic.model.facts import Facts, Known, Subject, SubjectFacts, Unknown, Value
@@ -17,7 +18,7 @@ def join(sample: Sample, known: Known) -> Facts:
         found += uwsgi_subjects(name, uwsgi, known)
     for name, supervisor in sample.supervisor.items():
         found += supervisor_subjects(name, supervisor)
-    return Facts(sample.monotonic, sample.wall, _by_subject(found))
+    return Facts(sample.monotonic, sample.wall, with_causes(_by_subject(found)))
 
 
 def _by_subject(found: Iterable[SubjectFacts]) -> dict[Subject, SubjectFacts]:

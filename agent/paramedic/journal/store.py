@@ -68,8 +68,8 @@ class Journal:
             raise sqlite3.DatabaseError(
                 f"a newer paramedic wrote it (version {version}); use that one, or move it away"
             )
-        for step in range(version, VERSION):
-            self._db.executescript(_MIGRATIONS.get(step, ""))
+        for step in range(version or VERSION, VERSION):
+            self._db.executescript(_MIGRATIONS[step])
         self._db.executescript(_SCHEMA)
         self._db.execute(f"pragma user_version = {VERSION}")
 

@@ -13,8 +13,8 @@ _MEANINGS = {
     "avg": "the mean of its readings in the window",
     "min": "the smallest reading in the window",
     "max": "the largest reading in the window; or, over children, the largest of theirs",
-    "slope": "how fast it rises, e.g. `slope(rss, 1h) > 50 MiB/h`; what a recycled worker gave back does not count as falling",
-    "forecast": "what it will be one window from now if it goes on like this: `forecast(uss, 24h)` looks a day back and a day ahead",
+    "slope": "how fast it rises, as in `slope(rss, 1h) > 50 MiB/h`; what a recycled worker gave back is no fall",
+    "forecast": "what it will be one window from now: `forecast(uss, 24h)` looks a day back and a day ahead",
     "sum": "the sum over its children, e.g. `sum(worker.rss)`",
     "count": "how many children fulfil a condition, e.g. `count(worker.status is busy) >= 14`",
     "any": "whether one child fulfils a condition, e.g. `any(program.state is FATAL)`",
@@ -65,20 +65,20 @@ def _meaning(field: PolicyField) -> str:
 
 
 def _language() -> list[str]:
-    functions = [name for name in dict.fromkeys((*WINDOWS, *GATHERS, "count", *QUANTIFIERS))]
+    functions = list(dict.fromkeys((*WINDOWS, *GATHERS, "count", *QUANTIFIERS)))
     units = [(name, units_of(name)) for name in DIMENSIONS]
     return [
         "## Conditions",
         "",
-        "`term op value`, op one of `> >= < <= == !=`, `is`, `in [a, b]`; joined by `and`, `or`, `not`, `( )`. A term is a field, a",
-        "window over one, or what is gathered from children; a number may multiply it (`uss > 2 * baseline_uss`). A word with",
-        "blanks or other signs stands in quotes. Quantities carry their unit. `field is unknown` asks whether it",
-        "cannot be read, and may only lead to `notify`: unknown never acts.",
+        "`term op value`, op one of `> >= < <= == !=`, `is`, `in [a, b]`; joined by `and`, `or`, `not`, `( )`. A term",
+        "is a field, a window over one, or what is gathered from children; a number may multiply it (`2 * uss`).",
+        "A word with blanks or other signs stands in quotes. Quantities carry their unit. `field is unknown` asks",
+        "whether it cannot be read, and may only lead to `notify`: unknown never acts.",
         "",
         *_table(("function", "meaning"), [(f"`{name}`", _MEANINGS[name]) for name in functions]),
-        "Windows are 30 s to 7 d long and have at most 40 buckets. `avg`, `min` and `max` are unknown unless every reading of the",
-        "whole window is there; `slope` and `forecast` need 8 points over a quarter of it. What is unknown makes the",
-        "comparison unknown.",
+        "Windows are 30 s to 7 d long and have at most 40 buckets. `avg`, `min` and `max` are unknown unless every",
+        "reading of the whole window is there; `slope` and `forecast` need 8 points over a quarter of it. What is",
+        "unknown makes the comparison unknown.",
         "",
         *_table(("of", "units"), units),
     ]

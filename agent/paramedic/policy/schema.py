@@ -1,4 +1,4 @@
-"""The one table of what a policy may say: behind the loader, the JSON Schema for editors and docs/policy-reference.md."""
+"""The one table of what a policy may say: behind the loader, the JSON Schema and docs/policy-reference.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paramedic.model.vocabulary import ACTIONS, KINDS
 MAX_NAME = 64
 MAX_TARGETS = 1000
 MAX_LIMIT_S = 7 * 86400.0
-DURATION = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"
+DURATION = r"^([0-9]+(\.[0-9]+)? ?(ms|s|m|h|d))+$"
 HOURS = r"^([a-z]{3}([-,][a-z]{3})* )?[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$"
 _ONE_OR_MORE_HOURS = {"anyOf": [{"type": "string", "pattern": HOURS}, {"type": "array", "items": {"type": "string"}}]}
 

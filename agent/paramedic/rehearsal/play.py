@@ -1,4 +1,4 @@
-"""A timeline test played through the engine of the live agent: only the samples, the clock and the outcomes are made up."""
+"""A timeline test played through the live agent's engine: only samples, clock and outcomes are made up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from paramedic.engine import Stance, Thought, think
 from paramedic.evaluate import View
+from paramedic.facts import with_causes
 from paramedic.incident import Key
 from paramedic.journal.readings import parent_of
 from paramedic.mind import Book, Mind, book_of, intent
@@ -92,7 +93,7 @@ class _Player:
             fields = {path: steps[min(step, len(steps) - 1)] for path, steps in series.items()}
             if not any(isinstance(value, Absent) for value in fields.values()):
                 found[subject] = self._subject(subject, fields)
-        return Facts(BOOT_S + at, self.rehearsal.start.timestamp() + at + shift, found)
+        return Facts(BOOT_S + at, self.rehearsal.start.timestamp() + at + shift, with_causes(found))
 
     def _subject(self, subject: Subject, fields: Mapping[str, Step]) -> SubjectFacts:
         """A subject whose age goes down is a new process."""

@@ -1,4 +1,4 @@
-"""A failed timeline test as a person reads it: what was seen, judged and decided over time, against what was expected."""
+"""A failed timeline test as a person reads it: what was seen, judged and decided, against what was expected."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import groupby
 from paramedic.model.units import render_seconds
 from paramedic.rehearsal.play import Played, Row
 
+MOST_RUNS = 6
 HEADINGS = ("time", "seen", "verdict", "state", "decision")
 
 
@@ -31,10 +32,10 @@ def _wrong(played: Played, about: str) -> set[str]:
 def _timeline(rows: Sequence[Row], wrong: set[str]) -> list[str]:
     table = [HEADINGS]
     marks = [" "]
-    for _, group in groupby(rows, key=lambda row: (_cells(row), render_seconds(row.at_s) in wrong)):
-        alike = list(group)
+    for alike in _alike(rows, wrong):
         first, last = render_seconds(alike[0].at_s), render_seconds(alike[-1].at_s)
-        table.append((first if first == last else f"{first} - {last}", *_cells(alike[0])))
+        seen = alike[0].seen if alike[0].seen == alike[-1].seen else f"{alike[0].seen} -> {alike[-1].seen}"
+        table.append((first if first == last else f"{first} - {last}", seen, *_judged(alike[0])))
         marks.append(">" if first in wrong else " ")
     widths = [max(len(row[at]) for row in table) for at in range(len(HEADINGS))]
     return [
@@ -43,5 +44,15 @@ def _timeline(rows: Sequence[Row], wrong: set[str]) -> list[str]:
     ]
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
-    return row.seen, row.verdict, row.state, row.decision
+def _alike(rows: Sequence[Row], wrong: set[str]) -> list[list[Row]]:
+    """Rows that are told in one line: judged alike, and seen alike or ever changing."""
+    found: list[list[Row]] = []
+    for _, judged in groupby(rows, key=lambda row: (_judged(row), render_seconds(row.at_s) in wrong)):
+        alike = list(judged)
+        runs = [list(run) for _, run in groupby(alike, key=lambda row: row.seen)]
+        found += [alike] if len(runs) > MOST_RUNS else runs
+    return found
+
+
+def _judged(row: Row) -> tuple[str, str, str]:
+    return row.verdict, row.state, row.decision
