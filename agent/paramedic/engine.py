@@ -157,7 +157,9 @@ def _look(
         mine = states.get(policy.name, {})
         is_asked = policy.at is None or policy.name in due
         looked = [
-            f for f in view.facts.of_kind(policy.watch) if f.subject in mine or (is_asked and starts(f, view) is True)
+            found
+            for found in view.facts.of_kind(policy.watch)
+            if (mine and found.subject in mine) or (is_asked and starts(found, view) is True)
         ]
         for subject in (*(found.subject for found in looked), *(s for s in mine if s not in view.facts.subjects)):
             key, state = (policy.name, subject), mine.get(subject, QUIET)

@@ -56,7 +56,7 @@ class Bucket:
 class Ring:
     """One field of one subject over one window. `phase_s` spreads the ends of buckets over time."""
 
-    __slots__ = ("_trend", "buckets", "last_at", "phase_s", "width_s", "window_s")
+    __slots__ = ("_trend", "_values", "_values_at", "buckets", "last_at", "phase_s", "width_s", "window_s")
 
     def __init__(self, window_s: float, phase: int) -> None:
         self.window_s = window_s
@@ -65,6 +65,8 @@ class Ring:
         self.buckets: deque[Bucket] = deque()
         self.last_at: float | None = None
         self._trend: tuple[int, Trend | Unknown] | None = None
+        self._values: dict[str, Reading] = {}
+        self._values_at = float("nan")
 
     def take(self, at: float, value: Reading) -> None:
         """A reading; one that is not newer than the last is left out."""
@@ -77,14 +79,24 @@ class Ring:
             buckets.append(Bucket(index, at))
             while buckets[0].index < index - BUCKETS:
                 buckets.popleft()
+        self._values_at = float("nan")
         buckets[-1].take(at, value, 0.0 if last is None else at - last)
         self.last_at = at
 
     def value(self, func: str, now: float) -> Reading:
-        """The window's value at monotonic `now`, or why there is none; slope is per second."""
-        if func in ("slope", "forecast"):
-            return self._trending(func, now)
-        return self._broken(now) or self._plain(func)
+        """The window's value at monotonic `now`, or why there is none; slope is per second.
+
+        Reckoned once for each look: many policies ask for the same.
+        """
+        if self._values_at != now:
+            self._values_at = now
+            self._values.clear()
+        found = self._values.get(func)
+        if found is None:
+            is_trend = func in ("slope", "forecast")
+            found = self._trending(func, now) if is_trend else self._broken(now) or self._plain(func)
+            self._values[func] = found
+        return found
 
     def _plain(self, func: str) -> float:
         filled = [bucket for bucket in self.buckets if bucket.count]

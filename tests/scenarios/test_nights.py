@@ -170,9 +170,9 @@ def a_wobble_below_five_minutes_disturbs_nobody(night: Night) -> None:
 
 
 def until_half_past_three(night: Night) -> float:
-    """Seconds by which the wall clock must go on for the next look to be the nightly one, without the day in between."""
+    """Seconds by which the wall clock must go on for the next look to be the nightly one, without the day between."""
     wall = night.wall + night.now
-    return next_after("30 3 * * *", UTC, wall) - wall if wall else 0.0
+    return (next_after("30 3 * * *", UTC, wall) or wall) - wall
 
 
 def the_night_is_used_only_when_the_day_has_leaked(night: Night) -> None:

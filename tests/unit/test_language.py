@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from paramedic.model.policy import All, Any, Comparison, FieldRef, Not, Quantity, Words
-from paramedic.policy.language import ConditionError, parse_condition
+from paramedic.policy.language import parse_condition
+from paramedic.policy.words import ConditionError
 
 
 def test_a_quantity_becomes_its_base_unit() -> None:

@@ -1,0 +1,13 @@
+"""All benchmarks, or those that are named: python -m bench [engine] [replay]."""
+
+from __future__ import annotations
+
+import sys
+
+from bench.engine import print_passes, print_replay
+
+BENCHES = {"engine": print_passes, "replay": print_replay}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHES:
+        BENCHES[name]()
