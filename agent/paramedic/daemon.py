@@ -19,6 +19,7 @@ from paramedic.act.spool import Spool
 from paramedic.cycle import Cycle, Passed
 from paramedic.host import clock, files, lock, systemd
 from paramedic.host.calendar import Calendar
+from paramedic.host.proc import Proc
 from paramedic.host.wake import Wake
 from paramedic.host.watching import PathWatch
 from paramedic.journal import Journal
@@ -46,7 +47,7 @@ class Daemon:
             Path(folder).parent.mkdir(parents=True, exist_ok=True)
             files.own_folder(folder)
         self._lock = lock.take(f"{settings.state_dir}/lock")
-        self.journal = Journal(f"{settings.state_dir}/journal.db")
+        self.journal = Journal(f"{settings.state_dir}/journal.db", boot_id=Proc().boot_id())
         self.spool = Spool(settings.notify, settings.state_dir)
         self.cycle = Cycle(settings, rulebook, self.journal, self.spool, self._begin)
         self.wake = Wake(self.cycle.proc)

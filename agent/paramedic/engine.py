@@ -182,9 +182,9 @@ def _carried_on(mind: Mind, key: Key, verdict: Verdict, by_incident: Mapping[str
     """What a calendar policy began goes on while it waits for an outcome or its turn, and climbs while it is needed."""
     mine, hold = mind.incidents.get(key), mind.holds.get(key)
     if mine is not None and any(attempt.status.is_open for attempt in by_incident.get(mine.id, ())):
-        return replace(verdict, truth=Truth.YES)
+        return Verdict(Truth.YES, verdict.evidence, verdict.weight)
     waits = mine is not None and (hold is None or hold.guard in _WAITS)
-    return verdict if waits and verdict.truth is Truth.YES else replace(verdict, truth=Truth.NO)
+    return verdict if waits and verdict.truth is Truth.YES else Verdict(Truth.NO, verdict.evidence)
 
 
 def _spent(mind: Mind, rules: Mapping[Key, RuleState], facts: Facts) -> set[Key]:

@@ -60,7 +60,7 @@ class Replayed:
 def replay(
     policies: Sequence[Policy], samples: Iterable[Facts], happened: Sequence[Attempt], stance: Stance
 ) -> Replayed:
-    """Run the policies over the samples, oldest first; `happened` are recorded attempts, their times epoch seconds."""
+    """Run the policies over the samples, oldest first; `happened` are the recorded attempts."""
     player = _Player(policies, happened, replace(stance, is_observing=True))
     for facts in _in_one_time(samples):
         player.look(facts)
@@ -82,7 +82,7 @@ class _Player:
     def __init__(self, policies: Sequence[Policy], happened: Sequence[Attempt], stance: Stance) -> None:
         self.book = book_of(policies)
         self.mind, self.past, self.stance = Mind(), Windows(self.book.needed), stance
-        self.left = sorted(happened, key=lambda attempt: attempt.started)
+        self.left = sorted(happened, key=lambda attempt: attempt.started_wall)
         self.would: list[Would] = []
         self.held: list[Held] = []
         self.passes, self.count = 0, 0
@@ -115,7 +115,7 @@ class _Player:
         wanted = (act.policy.name, act.subject, act.step.action)
         for attempt in self.left:
             is_same = (attempt.policy, attempt.subject, attempt.action) == wanted
-            if is_same and abs(attempt.started - facts.wall) <= SAME_S:
+            if is_same and abs(attempt.started_wall - facts.wall) <= SAME_S:
                 self.left.remove(attempt)
                 return attempt
         return None
@@ -127,7 +127,7 @@ class _Player:
 
     def result(self) -> Replayed:
         """What came of it."""
-        missing = tuple(a for a in self.left if self.first <= a.started <= self.last)
+        missing = tuple(a for a in self.left if self.first <= a.started_wall <= self.last)
         return Replayed(
             self.passes, self.first, self.last, tuple(self.would), tuple(self.held), missing, self.mind.serial
         )

@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from paramedic.model.facts import Subject, Unknown, Value
+from paramedic.model.policy import Policy
 from paramedic.model.record import Pause, Status
 from property.world import HOST, MAIN, SETS, SUBJECTS, World
 
 MIB = 2**20
 SILENT = Unknown("nobody could read it")
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "60"))
-sizes = st.sampled_from([50.0 * MIB, 85.0 * MIB, 95.0 * MIB, 110.0 * MIB, 500.0 * MIB, SILENT])
-used = st.sampled_from([40.0, 81.0, 86.0, 95.0, SILENT])
-daemons = st.sampled_from(["ok", "ok", "daemon-dead", "socket-missing", "socket-stale", "daemon-stopped", SILENT])
+sizes: st.SearchStrategy[Value] = st.sampled_from(
+    [50.0 * MIB, 85.0 * MIB, 95.0 * MIB, 110.0 * MIB, 500.0 * MIB, SILENT]
+)
+used: st.SearchStrategy[Value] = st.sampled_from([40.0, 81.0, 86.0, 95.0, SILENT])
+daemons: st.SearchStrategy[Value] = st.sampled_from(
+    ["ok", "ok", "daemon-dead", "socket-missing", "socket-stale", "daemon-stopped", SILENT]
+)
 steps = st.sampled_from([0.02, 0.5, 5.0, 5.0, 30.0, 61.0, 300.0, 4000.0])
 clocks = st.sampled_from([-90_000.0, -3600.0, -5.0, 5.0, 3600.0, 90_000.0])
 outcomes = st.sampled_from([Status.MET, Status.MISSED, Status.REFUSED])
@@ -133,9 +138,9 @@ class Nights(RuleBasedStateMachine):
         self.world.restart()
 
     @rule(policies=st.sampled_from(SETS))
-    def change_policies(self, policies: tuple[object, ...]) -> None:
+    def change_policies(self, policies: tuple[Policy, ...]) -> None:
         """Hot reload."""
-        self.world.reload(policies)  # type: ignore[arg-type]
+        self.world.reload(policies)
 
     @rule(is_on=st.booleans())
     def pause(self, is_on: bool) -> None:
@@ -164,7 +169,7 @@ def test_nothing_that_happens_breaks_a_promise() -> None:
         suppress_health_check=list(HealthCheck),
         database=None,
     )
-    run_state_machine_as_test(Nights, settings=quick)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Nights, settings=quick)
 
 
 def test_the_promises_are_worth_something(tmp_path: Path) -> None:

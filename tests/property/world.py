@@ -17,7 +17,7 @@ from paramedic.mind import Mind, adopted, book_of, intent, recalled
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Policy
 from paramedic.model.readings import Identity
-from paramedic.model.record import Act, Attempt, Orders, Pause, Phase, Status, Truth
+from paramedic.model.record import Act, Attempt, Incident, Orders, Pause, Phase, Status, Truth
 from paramedic.model.vocabulary import ACTIONS, NOTIFY
 from paramedic.policy.load import load
 from paramedic.windows import Windows
@@ -107,7 +107,7 @@ class World:
     age_at_restart: Mapping[Subject, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.journal = Journal(str(self.path))
+        self.journal = Journal(str(self.path), boot_id="this boot")
         self.journal._db.execute("pragma synchronous = off")
         self.book = book_of(self.policies)
         self.past = Windows(self.book.needed)
@@ -176,8 +176,7 @@ class World:
         targets = {a.target for a in open_now if a.policy == name} | {act.target}
         if ACTIONS[act.step.action].queues:
             assert len(targets) <= policy.max_targets, "more targets than max_targets"
-        rungs = [a.rung for a in real if a.incident == self._incident(act) and self._did_not_help(a)]
-        assert act.rung not in rungs or self._began_anew(act), "a rung that did not help was repeated"
+        assert act.rung not in self._rungs_without_help(act), "a rung that did not help was repeated"
 
     def keep_cooldown(self, act: Act, on_target: Sequence[Attempt]) -> None:
         """No ladder begins within a cooldown of the last disruptive action on the target."""
@@ -228,22 +227,18 @@ class World:
         self.policies, self.book = policies, book_of(policies)
         self.past.need(self.book.needed)
 
-    def _remove(self, left: Sequence[object]) -> None:
+    def _remove(self, left: Sequence[Incident]) -> None:
+        wall = self.now + self.shift
         for incident in left:
-            self.journal.save_incident(replace(incident, closed=self.now + self.shift, result="policy removed"))  # type: ignore[type-var]
-            self.removed.add(incident.id)  # type: ignore[attr-defined]
+            self.journal.save_incident(replace(incident, closed=wall, result="policy removed"))
+            self.removed.add(incident.id)
 
     def _latest(self, attempt: Attempt) -> Attempt:
         return next((a for a in self.mind.attempts if a.id == attempt.id), attempt)
 
-    def _incident(self, act: Act) -> str:
-        incident = self.mind.incidents.get((act.policy.name, act.subject))
-        return incident.id if incident else ""
-
-    def _did_not_help(self, attempt: Attempt) -> bool:
-        return self._latest(attempt).status in (Status.MISSED, Status.MET)
-
-    def _began_anew(self, act: Act) -> bool:
-        """It was quiet since the attempts, or the policy changed: the ladder is another one."""
-        since = self.mind.rules[act.policy.name, act.subject].since
-        return all(a.started < since for _, a in self.acts if a.incident == self._incident(act))
+    def _rungs_without_help(self, act: Act) -> list[int]:
+        """Those taken in this incident since it was last quiet or its policy changed: then it is another ladder."""
+        key = (act.policy.name, act.subject)
+        incident, since = self.mind.incidents[key].id, self.mind.rules[key].since
+        mine = [a for _, a in self.acts if a.incident == incident and a.started >= since]
+        return [a.rung for a in mine if self._latest(a).status in (Status.MISSED, Status.MET)]

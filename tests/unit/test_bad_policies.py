@@ -92,9 +92,9 @@ def refusal_of(path: Path) -> str:
     return found[0].removeprefix(f"{path}:")
 
 
-def policy(name: str = "p", **fields: str) -> str:
+def policy(**fields: str) -> str:
     """A policy file with one policy, some of its fields replaced or added."""
-    all_fields = {"name": name, "watch": "uwsgi", "when": "uss > 1 GiB", "do": "[notify]"} | fields
+    all_fields = {"name": "p", "watch": "uwsgi", "when": "uss > 1 GiB", "do": "[notify]"} | fields
     return "policies:\n  -\n" + "".join(f"    {key}: {value}\n" for key, value in all_fields.items())
 
 
@@ -212,20 +212,22 @@ def test_a_hostile_file_is_refused_at_once(tmp_path: Path, text: str, sentence: 
     assert all(re.match(r"[0-9]+:[0-9]+: cannot ", error) and error.isprintable() for error in found)
 
 
-@pytest.mark.parametrize("key", ["name", "about", "watch", "limit", "cooldown", "max_targets", "only", "at", "unless"])
-def test_a_huge_value_is_not_repeated_whole(tmp_path: Path, key: str) -> None:
+def test_a_huge_value_is_not_repeated_whole(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    path.write_text(policy(**{key: "x y " * 2_000}))
-    assert all(len(error) < 1_000 for error in errors_of(path))
+    huge = dict.fromkeys(("name", "watch", "at", "cooldown", "limit", "max_targets", "mode", "only"), "x y " * 2_000)
+    path.write_text(policy(**huge))
+    found = errors_of(path)
+    assert len(found) == len(huge)
+    assert max(map(len, found)) < 1_000
 
 
 @pytest.mark.parametrize("escaped", [r"a\nb", r"\e[31mred", r"a\u2028b", r"\ud800"])
-@pytest.mark.parametrize("key", ["name", "watch", "limit", "cooldown", "max_targets", "only", "at", "mode", '"x{}"'])
-def test_what_a_value_holds_never_breaks_the_line(tmp_path: Path, key: str, escaped: str) -> None:
+def test_what_a_value_holds_never_breaks_the_line(tmp_path: Path, escaped: str) -> None:
     path = tmp_path / "p.yaml"
-    path.write_text(policy(**{key.format(escaped): f'"{escaped}"'}))
+    keys = ("name", "watch", "at", "cooldown", "limit", "max_targets", "mode", "only", f'"{escaped}"')
+    path.write_text(policy(**dict.fromkeys(keys, f'"{escaped}"')))
     found = short(path, errors_of(path))
-    assert found
+    assert len(found) == len(keys)
     assert all(error.isprintable() for error in found), found
 
 

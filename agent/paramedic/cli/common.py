@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paramedic.host import clock, lock
+from paramedic.host.proc import Proc
 from paramedic.journal import Journal
 from paramedic.model.policy import Policy
 from paramedic.model.stack import Settings
@@ -35,7 +36,7 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
 def journal_of(settings: Settings) -> Journal | None:
     """The record, for reading; None where no agent has ever run."""
     path = Path(settings.state_dir) / "journal.db"
-    return Journal(str(path), read_only=True) if path.exists() else None
+    return Journal(str(path), read_only=True, boot_id=Proc().boot_id()) if path.exists() else None
 
 
 def published(settings: Settings) -> dict[str, Any]:

@@ -103,12 +103,12 @@ def _save(name: str, samples: Iterator[Facts]) -> int:
 
 
 def _happened(settings: Settings | None, since: float) -> list[Attempt]:
-    """The recorded attempts, their times epoch seconds."""
+    """The recorded attempts."""
     journal = journal_of(settings) if settings else None
     if journal is None:
         return []
-    now = clock.wall()
-    return [attempt for attempt in journal.recent_attempts(now, now) if attempt.started >= since]
+    found = journal.recent_attempts(clock.wall(), clock.monotonic())
+    return [attempt for attempt in found if attempt.started_wall >= since]
 
 
 def _print(found: Replayed) -> None:
@@ -117,7 +117,7 @@ def _print(found: Replayed) -> None:
     lines = [(would.wall, _line(would)) for would in found.would]
     lines += [(h.wall, f"    {h.policy} on {h.subject} holds ({h.guard}): {h.reason}") for h in found.held]
     lines += [
-        (a.started, f"  - {a.policy}: {a.action} on {a.target} did happen ({a.status}), and would not")
+        (a.started_wall, f"  - {a.policy}: {a.action} on {a.target} did happen ({a.status}), and would not")
         for a in found.missing
     ]
     for wall, line in sorted(lines, key=lambda pair: pair[0]):
@@ -148,7 +148,13 @@ def _document(found: Replayed) -> dict[str, object]:
             for h in found.held
         ],
         "missing": [
-            {"at": a.started, "policy": a.policy, "subject": str(a.subject), "action": a.action, "did": a.status.value}
+            {
+                "at": a.started_wall,
+                "policy": a.policy,
+                "subject": str(a.subject),
+                "action": a.action,
+                "did": a.status.value,
+            }
             for a in found.missing
         ],
     }

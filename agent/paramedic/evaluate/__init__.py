@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from paramedic.evaluate.compile import Test, View, compile_condition
 from paramedic.evaluate.evidence import Node, evidence, tree, truth_of, weight
@@ -24,8 +25,27 @@ class Judge:
     def verdict(self, found: SubjectFacts, view: View, is_firing: bool = False) -> Verdict:
         """Whether the policy's condition holds for this subject, with the values that made it so."""
         test = self.stays if is_firing else self.starts
-        told = evidence(asked(self.policy, is_firing), found, view)
-        return Verdict(truth_of(test(found, view)), told, weight(self.policy.when, found, view))
+        return Seen(truth_of(test(found, view)), asked(self.policy, is_firing), self.policy.when, found, view)
+
+
+class Seen(Verdict):
+    """A verdict that puts its evidence into words only when somebody asks: in most passes nobody does."""
+
+    def __init__(self, truth: Truth, told: Condition, when: Condition, found: SubjectFacts, view: View) -> None:
+        object.__setattr__(self, "truth", truth)
+        object.__setattr__(self, "_source", (told, when, found, view))
+
+    @cached_property
+    def evidence(self) -> str:  # type: ignore[override]
+        """Every value that was compared."""
+        told, _, found, view = self.__dict__["_source"]
+        return evidence(told, found, view)
+
+    @cached_property
+    def weight(self) -> float:  # type: ignore[override]
+        """How bad, for choosing the worst first."""
+        _, when, found, view = self.__dict__["_source"]
+        return weight(when, found, view)
 
 
 def judge_of(policy: Policy) -> Judge:

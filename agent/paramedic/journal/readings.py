@@ -70,10 +70,12 @@ def _finding(subject: Subject, diagnosis: str, evidence: str) -> Finding:
 
 
 def _value(value: object) -> Value:
-    if isinstance(value, Mapping):
+    if isinstance(value, float | str | int | Unknown):
+        return value
+    if value is None:
+        return Unknown("not read")
+    if isinstance(value, dict):
         return Unknown(str(value.get("unknown", "not read")))
-    if value is None or isinstance(value, Unknown | str | int | float):
-        return Unknown("not read") if value is None else value
     raise ValueError(f'{value!r} is no value: a number, a text or {{"unknown": WHY}}')
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from paramedic.journal.readings import facts_to_json, subject_from_json, subject_of
 from paramedic.journal.store import Journal
-from paramedic.model.facts import Facts, Subject, Unknown
+from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 
 BLOCK_S = 60.0
 ABSENT = "~absent"
@@ -38,14 +38,14 @@ class Recorder:
             return
         walls = [document["wall"] for document in waiting]
         try:
-            self._journal.save_samples(min(walls), max(walls), pack(waiting))
+            self._journal.save_samples(min(walls), max(walls), pack(waiting, self._journal.boot_id))
             self.failure = None
         except sqlite3.Error as error:
             self.failure = f"{type(error).__name__}: {error}"
 
 
-def pack(documents: list[Document]) -> bytes:
-    """The block of these documents, which are in the form of `facts_to_json`."""
+def pack(documents: list[Document], boot_id: str = "") -> bytes:
+    """The block of these documents of one boot, which are in the form of `facts_to_json`."""
     count = len(documents)
     columns: dict[str, dict[str, list[Any]]] = {}
     for at, document in enumerate(documents):
@@ -59,9 +59,8 @@ def pack(documents: list[Document]) -> bytes:
         }
         for subject, table in columns.items()
     }
-    block = {name: [document[name] for document in documents] for name in ("wall", "monotonic")} | {
-        "subjects": subjects
-    }
+    block: Document = {name: [document[name] for document in documents] for name in ("wall", "monotonic")}
+    block |= {"boot": boot_id, "subjects": subjects}
     return zlib.compress(json.dumps(block, separators=(",", ":")).encode("utf-8", "surrogatepass"), 6)
 
 
@@ -85,14 +84,28 @@ def _decoded(value: object) -> object:
 
 def facts_of(block: Mapping[str, Any]) -> Iterator[Facts]:
     """The facts of each pass of an unpacked block. A subject with no field in a pass was not there."""
-    tables = [(subject_of(name), list(table.items())) for name, table in block["subjects"].items()]
+    tables = [_Table(subject_of(name), table) for name, table in block["subjects"].items()]
     for at, (wall, monotonic) in enumerate(zip(block["wall"], block["monotonic"], strict=True)):
-        found = {}
-        for subject, table in tables:
-            fields = {path: column[at] for path, column in table if column[at] != ABSENT}
-            if fields:
-                found[subject] = subject_from_json(subject, fields)
+        found = {table.subject: facts for table in tables if (facts := table.facts(at)) is not None}
         yield Facts(monotonic, wall, found)
+
+
+class _Table:
+    """The columns of one subject; one that looks as in the pass before is not made anew."""
+
+    def __init__(self, subject: Subject, table: Mapping[str, list[Any]]) -> None:
+        self.subject = subject
+        self._paths = tuple(table)
+        self._rows = list(zip(*table.values(), strict=True))
+        self._last: tuple[Any, SubjectFacts | None] = (None, None)
+
+    def facts(self, at: int) -> SubjectFacts | None:
+        """The subject in pass `at`, None where it was not there."""
+        row = self._rows[at]
+        if row != self._last[0]:
+            fields = {path: value for path, value in zip(self._paths, row, strict=True) if value != ABSENT}
+            self._last = (row, subject_from_json(self.subject, fields) if fields else None)
+        return self._last[1]
 
 
 def recorded(blocks: Iterable[bytes], since: float) -> Iterator[Facts]:
@@ -120,7 +133,7 @@ class Recalls(Protocol):
 
 
 def recall_windows(journal: Journal, past: Recalls, wall: float, monotonic: float) -> None:
-    """Feed the recorded readings that windows look back on; the wall clock bridges the time between two agents."""
+    """Feed the recorded readings that windows look back on; the wall clock bridges the time between two boots."""
     if not past.longest_s:
         return
     for packed in journal.samples(wall - past.longest_s):
@@ -128,7 +141,8 @@ def recall_windows(journal: Journal, past: Recalls, wall: float, monotonic: floa
             block = unpack(packed)
         except ValueError:
             continue
-        times = [monotonic - (wall - at) for at in block["wall"]]
+        is_this_boot = bool(journal.boot_id) and block.get("boot") == journal.boot_id
+        times = block["monotonic"] if is_this_boot else [monotonic - (wall - at) for at in block["wall"]]
         for name, table in block["subjects"].items():
             subject = subject_of(name)
             for path in past.paths(subject.kind) & table.keys():

@@ -27,7 +27,8 @@ create table if not exists attempts (
   id integer primary key, incident text not null, policy text not null, kind text not null, name text not null,
   action text not null, target_kind text not null, target_name text not null, rung integer not null,
   started real not null, deadline real not null, before text not null, args text not null,
-  status text not null, finished real, detail text not null, gained text not null, seconds real not null);
+  status text not null, finished real, detail text not null, gained text not null, seconds real not null,
+  boot text not null default '', started_mono real, finished_mono real);
 create table if not exists holds (
   at real not null, incident text not null, guard text not null, reason text not null, way_out text not null);
 create table if not exists known (only_row integer primary key check (only_row = 1), document text not null);
@@ -37,7 +38,12 @@ create index if not exists attempts_by_incident on attempts (incident);
 create index if not exists incidents_by_opened on incidents (opened);
 """
 VERSION = 2
-_MIGRATIONS = {1: "alter table incidents add column round integer not null default 1;"}
+_MIGRATIONS = {
+    1: """alter table incidents add column round integer not null default 1;
+alter table attempts add column boot text not null default '';
+alter table attempts add column started_mono real;
+alter table attempts add column finished_mono real;"""
+}
 
 
 class JournalUnusable(Exception):
@@ -47,8 +53,10 @@ class JournalUnusable(Exception):
 class Journal:
     """All reads and writes of the record. Writes are on disk when they return (synchronous=FULL)."""
 
-    def __init__(self, path: str, read_only: bool = False) -> None:
+    def __init__(self, path: str, read_only: bool = False, boot_id: str = "") -> None:
+        """`boot_id`: within one boot times are taken from the monotonic clock, so a clock step changes nothing."""
         self.path = path
+        self.boot_id = boot_id
         try:
             target = f"{Path(path).absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
             self._db = sqlite3.connect(target, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
@@ -125,10 +133,13 @@ class Journal:
             _clean(attempt.detail),
             json.dumps(dict(attempt.gained)),
             attempt.seconds,
+            self.boot_id,
+            attempt.started,
+            attempt.finished,
         )
         columns = (
             "incident,policy,kind,name,action,target_kind,target_name,rung,started,deadline,before,args,status,"
-            "detail,gained,seconds"
+            "detail,gained,seconds,boot,started_mono,finished_mono"
         )
         cursor = self._db.execute(f"insert into attempts ({columns}) values ({','.join('?' * len(row))})", row)  # noqa: S608
         return replace(attempt, id=int(cursor.lastrowid or 0))
@@ -136,10 +147,11 @@ class Journal:
     def settle(self, attempt: Attempt, wall: float) -> None:
         """Write what became of the attempt."""
         self._db.execute(
-            "update attempts set status=?, finished=?, detail=?, gained=?, seconds=? where id=?",
+            "update attempts set status=?, finished=?, finished_mono=?, detail=?, gained=?, seconds=? where id=?",
             (
                 attempt.status.value,
                 wall,
+                attempt.finished,
                 _clean(attempt.detail),
                 json.dumps(dict(attempt.gained)),
                 attempt.seconds,
@@ -199,8 +211,9 @@ class Journal:
 
     def recent_attempts(self, wall: float, monotonic: float) -> list[Attempt]:
         """The attempts of three weeks, the longest a limit looks back, oldest first, their times made monotonic."""
-        query = "select * from attempts where started > ? or status in ('running', 'done') order by id"
-        return [_attempt(row, wall - monotonic) for row in self._db.execute(query, (wall - RECENT_S,))]
+        query = "select * from attempts where started > ? or status in ('running', 'done') or boot = ? order by id"
+        rows = self._db.execute(query, (wall - RECENT_S, self.boot_id or None))
+        return [_attempt(row, wall - monotonic, self.boot_id) for row in rows]
 
     def attempts_of(self, incidents: Iterable[str]) -> dict[str, list[Attempt]]:
         """The attempts of each incident, oldest first."""
@@ -243,7 +256,11 @@ def _incident(row: sqlite3.Row) -> Incident:
     )
 
 
-def _attempt(row: sqlite3.Row, offset: float) -> Attempt:
+def _attempt(row: sqlite3.Row, offset: float, boot_id: str = "") -> Attempt:
+    """Times become monotonic: as they were within this boot, else by the wall clock (`offset` before it)."""
+    started, finished = row["started"] - offset, None if row["finished"] is None else row["finished"] - offset
+    if boot_id and row["boot"] == boot_id and row["started_mono"] is not None:
+        started, finished = row["started_mono"], row["finished_mono"]
     return Attempt(
         id=row["id"],
         incident=row["incident"],
@@ -252,13 +269,13 @@ def _attempt(row: sqlite3.Row, offset: float) -> Attempt:
         action=row["action"],
         target=Subject(row["target_kind"], row["target_name"]),
         rung=row["rung"],
-        started=row["started"] - offset,
+        started=started,
         started_wall=row["started"],
         deadline_s=row["deadline"],
         before=json.loads(row["before"]),
         args=json.loads(row["args"]),
         status=Status(row["status"]),
-        finished=None if row["finished"] is None else row["finished"] - offset,
+        finished=finished,
         detail=row["detail"],
         gained=json.loads(row["gained"]),
         seconds=row["seconds"],
