@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
 MAX_BYTES = 128 * 1024
 MAX_DEPTH = 24
+MOST_SHOWN = 80
+MOST_SAID = 700
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}\.[0-9]{0,18}")
 
@@ -28,17 +30,34 @@ class Place:
     col: int
 
     def says(self, sentence: str) -> str:
-        """`file:line:col: sentence`, the form of every configuration error."""
-        return f"{self.file}:{self.line}:{self.col}: {sentence}"
+        """`file:line:col: sentence`, the form of every configuration error: one line, whatever a value holds."""
+        line = " ".join(sentence.split())
+        if len(line) > MOST_SAID:
+            line = f"{line[: MOST_SAID // 2]} ... {line[-MOST_SAID // 2 :]}"
+        return f"{self.file}:{self.line}:{self.col}: {line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A YAML value: `value` is str, int, float, bool, None, list[Item] or dict[str, Item]."""
+    """A YAML value: `value` is str, int, float, bool, None, list[Item] or dict[str, Item].
+
+    `key` is where its key stands in a mapping, `style` how a text was quoted.
+    """
 
     value: object
     place: Place
     text: str = ""
+    key: Place | None = None
+    style: str | None = None
+
+    def at(self, column: int) -> Place:
+        """Where the character `column` of its text stands; the start of the value where that cannot be told."""
+        written = self.text[:column]
+        if self.style in ("|", ">") or "\n" in self.text or (self.style == '"' and not written.isprintable()):
+            return self.place
+        quote = 1 if self.style else 0
+        doubled = written.count("'") if self.style == "'" else 0
+        return replace(self.place, col=self.place.col + quote + doubled + column)
 
     @property
     def shape(self) -> str:
@@ -62,9 +81,11 @@ def parse(text: str, file: str) -> Item:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else start
         raise DocumentError(place.says(f"cannot read it as YAML: {error.problem or error.context}")) from error
-    except yaml.YAMLError as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DocumentError(start.says(f"cannot read it as YAML: {first}")) from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = Place(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        sign = f"U+{error.character:04X}" if isinstance(error.character, int) else "this byte"
+        raise DocumentError(place.says(f"cannot read it as YAML: {sign} is no text; remove it")) from error
 
 
 class _Builder:
@@ -104,7 +125,9 @@ class _Builder:
             return Item(self._mapping(depth), place)
         if not isinstance(event, yaml.ScalarEvent):
             raise DocumentError(place.says("cannot read it as YAML: a value belongs here"))
-        return Item(_scalar(event), place, str(event.value))
+        _refuse_characters(event.value, place)
+        is_one_line = event.start_mark is None or event.end_mark is None or event.start_mark.line == event.end_mark.line
+        return Item(_scalar(event), place, str(event.value), style=event.style if is_one_line else ">")
 
     def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
         while not isinstance(event := next(self._events), end):
@@ -118,9 +141,22 @@ class _Builder:
                 raise DocumentError(place.says("cannot use a list or mapping as a key: write a plain word"))
             name = str(self._item(key, depth).text)
             if name in found:
-                raise DocumentError(place.says(f"cannot set {name!r} twice: remove one of them"))
-            found[name] = self._item(next(self._events), depth + 1)
+                raise DocumentError(place.says(f'cannot set "{shown(name)}" twice: remove one of them'))
+            found[name] = replace(self._item(next(self._events), depth + 1), key=place)
         return found
+
+
+def shown(text: str) -> str:
+    """A text as an error repeats it: on one line, and not longer than a person wants to read."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}..."
+
+
+def _refuse_characters(text: str, place: Place) -> None:
+    """Escapes can write what plain text cannot: half characters, terminal codes, line ends that are none."""
+    for letter in text:
+        if not letter.isprintable() and letter not in "\n\t ":
+            raise DocumentError(place.says(f"cannot use the character U+{ord(letter):04X} in a text: remove it"))
 
 
 def _scalar(event: yaml.ScalarEvent) -> object:

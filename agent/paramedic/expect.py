@@ -9,18 +9,22 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from paramedic.document import Item, Place
+from paramedic.document import Item, Place, shown
 from paramedic.model import units
 
 Errors = list[str]
+MOST_WORD, MOST_NAMES, MOST_TYPED = 64, 1000, 12
 _PART = re.compile(r"[0-9]+(?:\.[0-9]+)?[a-z]+")
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)")
 
 
 def near(word: str, known: Iterable[str]) -> str:
     """`; did you mean "x"?` for the nearest known word, else the empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    names = {name.lower(): name for name in known if abs(len(name) - len(word)) <= MOST_TYPED}
+    close = (
+        difflib.get_close_matches(word.lower()[:MOST_WORD], names, n=1, cutoff=0.6) if len(names) < MOST_NAMES else []
+    )
+    return f'; did you mean "{names[close[0]]}"?' if close else ""
 
 
 def mapping(item: Item, known: Iterable[str], what: str, errors: Errors) -> dict[str, Item]:
@@ -33,8 +37,9 @@ def mapping(item: Item, known: Iterable[str], what: str, errors: Errors) -> dict
     names = list(known)
     for key, value in item.value.items():
         if key not in names:
-            say = f'cannot use "{key}" in {what}: no such key{near(key, names) or "; known are " + ", ".join(names)}'
-            errors.append(value.place.says(say))
+            hint = near(key, names) or "; known are " + ", ".join(names)
+            say = f'cannot use "{shown(key)}" in {what}: no such key{hint}'
+            errors.append((value.key or value.place).says(say))
     return {key: value for key, value in item.value.items() if key in names}
 
 
@@ -47,7 +52,11 @@ def entries(item: Item | None, what: str, errors: Errors) -> dict[str, Item]:
         return {}
     for key, value in item.value.items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", key):
-            errors.append(value.place.says(f'cannot use "{key}" as a name: letters, digits, dot, dash and _ only'))
+            errors.append(
+                (value.key or value.place).says(
+                    f'cannot use "{shown(key)}" as a name: letters, digits, dot, dash and _ only'
+                )
+            )
     return item.value
 
 
@@ -61,8 +70,11 @@ def items(item: Item, what: str, errors: Errors) -> list[Item]:
 
 def text(item: Item, what: str, errors: Errors) -> str | None:
     """A non-empty text; numbers and yes/no are taken as they were written."""
-    if isinstance(item.value, dict | list) or item.text == "":
+    if isinstance(item.value, dict | list) or item.value is None:
         errors.append(item.place.says(f"cannot use {item.shape} as {what}: it is a text"))
+        return None
+    if not item.text.strip():
+        errors.append(item.place.says(f"cannot use an empty text as {what}: write something"))
         return None
     return item.text
 
@@ -70,10 +82,12 @@ def text(item: Item, what: str, errors: Errors) -> str | None:
 def choice(item: Item, options: Iterable[str], what: str, errors: Errors) -> str | None:
     """One of the options."""
     known = list(options)
-    if item.text in known:
+    if item.text in known and not isinstance(item.value, dict | list):
         return item.text
-    say = f'cannot use "{item.text}" as {what}{near(item.text, known)}: it is one of {", ".join(known)}'
-    errors.append(item.place.says(say))
+    got = item.shape if isinstance(item.value, dict | list) or not item.text else f'"{shown(item.text)}"'
+    listed = f"it is one of {', '.join(known)}" if len(known) != 1 else f"write {known[0]}"
+    hint = near(item.text, known) if item.text else ""
+    errors.append(item.place.says(f"cannot use {got} as {what}: {listed}{hint}"))
     return None
 
 
@@ -100,23 +114,35 @@ def texts(item: Item, what: str, errors: Errors) -> Mapping[str, str]:
 
 def duration(item: Item, what: str, errors: Errors) -> float | None:
     """Seconds from `5s`, or from `1h30m` as durations are printed: the larger unit first, each once."""
-    parts = _PART.findall(item.text)
-    if len(parts) > 1 and "".join(parts) == item.text:
-        found = [_NUMBER.fullmatch(part) for part in parts]
-        names = [match[2] for match in found if match]
-        order = [unit for unit in reversed(units.SECONDS) if unit in names]
-        if len(names) == len(parts) and names == order:
-            return sum(float(match[1]) * units.SECONDS[match[2]] for match in found if match)
+    if isinstance(item.value, dict | list) or not item.text:
+        errors.append(item.place.says(f"cannot use {item.shape} as {what}: write e.g. 30s or 1h30m"))
+        return None
+    seconds = compound(item.text)
+    if seconds is not None:
+        return seconds
     return quantity(item.text, "seconds", what, item.place, errors)
+
+
+def compound(words: str) -> float | None:
+    """Seconds from `1h30m`, None where it is not of that form."""
+    parts = _PART.findall(words) if len(words) <= MOST_WORD else []
+    if len(parts) < 2 or "".join(parts) != words:
+        return None
+    found = [_NUMBER.fullmatch(part) for part in parts]
+    names = [match[2] for match in found if match]
+    if names != [unit for unit in reversed(units.SECONDS) if unit in names]:
+        return None
+    return sum(float(match[1]) * units.SECONDS[match[2]] for match in found if match)
 
 
 def quantity(words: str, dimension: str, what: str, place: Place, errors: Errors) -> float | None:
     """`600 MiB` in the base unit of `dimension`; a bare number is an error that names the units."""
-    found = _NUMBER.fullmatch(words.strip())
+    found = _NUMBER.fullmatch(words.strip()) if len(words) <= MOST_WORD else None
     if not found:
-        errors.append(
-            place.says(f'cannot read "{words}" as {what}: it is a number and one of {units.units_of(dimension)}')
-        )
+        listed = units.units_of(dimension)
+        more = ", e.g. 30s or 1h30m with the larger unit first" if dimension == "seconds" else ""
+        say = f'cannot read "{shown(words)}" as {what}: it is a number and one of {listed}{more}'
+        errors.append(place.says(say))
         return None
     number, unit = float(found[1]), found[2]
     factor = units.DIMENSIONS[dimension].get(unit)

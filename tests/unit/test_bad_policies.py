@@ -144,7 +144,7 @@ def test_more_errors_than_anybody_reads_are_counted(tmp_path: Path) -> None:
         (bytes(range(256)), "1:1: cannot read it: not UTF-8 text"),
         ("policies: [] # für den Webserver".encode("latin-1"), "1:1: cannot read it: not UTF-8 text"),
         (GOOD.encode("utf-16"), "1:1: cannot read it: not UTF-8 text"),
-        (b"\x7fELF\x02\x01\x01" + bytes(64), "cannot read it as YAML: unacceptable character"),
+        (b"\x7fELF\x02\x01\x01" + bytes(64), "cannot read it as YAML: U+007F is no text"),
         (b"#" * (MAX_BYTES + 1), "1:1: cannot read it: larger than 128 KiB"),
     ],
     ids=["binary", "latin-1", "utf-16", "program", "too large"],
@@ -221,7 +221,18 @@ def test_a_huge_value_is_not_repeated_whole(tmp_path: Path) -> None:
     assert max(map(len, found)) < 1_000
 
 
-@pytest.mark.parametrize("escaped", [r"a\nb", r"\e[31mred", r"a\u2028b", r"\ud800"])
+@pytest.mark.parametrize(
+    ("escaped", "sign"), [(r"\e[31mred", "U+001B"), (r"a\u2028b", "U+2028"), (r"\ud800", "U+D800")]
+)
+def test_what_is_no_plain_text_is_refused(tmp_path: Path, escaped: str, sign: str) -> None:
+    path = tmp_path / "p.yaml"
+    for fields in ({"about": f'"{escaped}"'}, {f'"{escaped}"': "x"}):
+        path.write_text(policy(**fields))
+        (found,) = short(path, errors_of(path))
+        assert found.endswith(f"cannot use the character {sign} in a text: remove it")
+
+
+@pytest.mark.parametrize("escaped", [r"a\nb", r"a\n\n\tb"])
 def test_what_a_value_holds_never_breaks_the_line(tmp_path: Path, escaped: str) -> None:
     path = tmp_path / "p.yaml"
     keys = ("name", "watch", "at", "cooldown", "limit", "max_targets", "mode", "only", f'"{escaped}"')

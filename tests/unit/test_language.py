@@ -46,7 +46,7 @@ def test_words_compare_with_is_and_in() -> None:
     ("text", "kind", "sentence", "column"),
     [
         ("uss > 600", "uwsgi", "cannot compare uss with 600: the unit is missing; write one of B, KiB, MiB", 6),
-        ("uss > 600 s", "uwsgi", "cannot compare uss with 600: s is no unit of it", 6),
+        ("uss > 600 s", "uwsgi", "cannot compare uss with 600 s: s is no unit of it", 6),
         ("busy > 3 MiB", "uwsgi", "cannot compare busy with 3 MiB: it is a plain count", 7),
         ("us > 1 MiB", "uwsgi", 'cannot find "us" in uwsgi; did you mean "uss"?', 0),
         ("memory.used_percent > 85", "host", "the unit is missing; write one of %", 22),

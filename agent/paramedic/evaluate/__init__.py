@@ -36,13 +36,13 @@ class Seen(Verdict):
         object.__setattr__(self, "_source", (told, when, found, view))
 
     @cached_property
-    def evidence(self) -> str:  # type: ignore[override]
+    def evidence(self) -> str:
         """Every value that was compared."""
         told, _, found, view = self.__dict__["_source"]
         return evidence(told, found, view)
 
     @cached_property
-    def weight(self) -> float:  # type: ignore[override]
+    def weight(self) -> float:
         """How bad, for choosing the worst first."""
         _, when, found, view = self.__dict__["_source"]
         return weight(when, found, view)

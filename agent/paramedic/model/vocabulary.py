@@ -192,10 +192,14 @@ class Harm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arg:
-    """One argument of an action; `words` are the only values it can have, none any text."""
+    """One argument of an action; `words` are the only values it can have, none any text.
+
+    `is_template`: names in braces are replaced by the values of the subject's fields.
+    """
 
     meaning: str
     words: tuple[str, ...] = ()
+    is_template: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,7 @@ ACTIONS: dict[str, ActionKind] = {
         Harm.NONE,
         30.0,
         "handed to notify.command, or to its spool",
-        {"say": Arg("the sentence; {field} is replaced by its value, {subject} by the subject")},
+        {"say": Arg("the sentence; {field} is replaced by its value, {subject} by the subject", is_template=True)},
         queues=False,
     ),
     "restore_socket": ActionKind(

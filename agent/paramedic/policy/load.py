@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from paramedic import expect
-from paramedic.document import DocumentError, Item, Place, parse
+from paramedic.document import DocumentError, Item, Place, parse, shown
 from paramedic.model.policy import (
     Comparison,
     Condition,
@@ -33,72 +34,73 @@ class PolicyErrors(ValueError):
         self.errors = errors
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One item of `policies`, faulty or not: what the checks across policies need of it."""
+
+    name: Item
+    unless: tuple[Item, ...]
+    policy: Policy | None
+
+
 def load(texts: Iterable[tuple[str, str]]) -> tuple[Policy, ...]:
     """The policies of all (file name, text), in order; raises PolicyErrors with every fault of every file."""
-    errors: expect.Errors = []
-    policies: list[Policy] = []
-    named: set[str] = set()
-    places: dict[str, Mapping[str, Place]] = {}
-    for file, text in texts:
-        mine: expect.Errors = []
-        for policy, place in _file(file, text, mine, named):
-            if policy.name in places:
-                other = places[policy.name]["name"]
-                say = f'cannot call it "{policy.name}": {other.file}:{other.line} has that name; rename one'
-                mine.append(place["name"].says(say))
-            places.setdefault(policy.name, place)
-            policies.append(policy)
-        errors += sorted(mine, key=lambda error: _position(error, file))
-    errors += _loops(policies, places, named)
-    if errors:
-        raise PolicyErrors(errors if len(errors) <= MOST_ERRORS else [*errors[:MOST_ERRORS], _more(len(errors))])
-    return tuple(policies)
+    errors: dict[str, expect.Errors] = {}
+    entries = [entry for file, text in texts for entry in _file(file, text, errors.setdefault(file, []))]
+    for place, sentence in [*_same_names(entries), *_unknown_names(entries), *_circles(entries)]:
+        errors[place.file].append(place.says(sentence))
+    found = [error for file, mine in errors.items() for error in sorted(set(mine), key=lambda e: _position(e, file))]
+    if found:
+        place = found[MOST_ERRORS].partition(": cannot ")[0] if len(found) > MOST_ERRORS else ""
+        more = [f"{place}: cannot show {len(found) - MOST_ERRORS} more errors: mend these first"] if place else []
+        raise PolicyErrors([*found[:MOST_ERRORS], *more])
+    return tuple(entry.policy for entry in entries if entry.policy is not None)
 
 
-def _more(count: int) -> str:
-    return f"cannot show {count - MOST_ERRORS} more errors: mend these first"
+def _position(error: str, file: str) -> tuple[int, int, str]:
+    line, col, sentence = error.removeprefix(f"{file}:").split(":", 2)
+    return int(line), int(col), sentence
 
 
-def _position(error: str, file: str) -> tuple[int, int]:
-    line, col, _ = error.removeprefix(f"{file}:").split(":", 2)
-    return int(line), int(col)
-
-
-def _file(file: str, text: str, errors: expect.Errors, named: set[str]) -> list[tuple[Policy, Mapping[str, Place]]]:
+def _file(file: str, text: str, errors: expect.Errors) -> list[_Entry]:
     try:
         document = parse(text, file)
     except DocumentError as error:
         errors.append(str(error))
         return []
+    before = len(errors)
     top = expect.mapping(document, ("policies",), "a policy file", errors)
     if "policies" not in top:
-        errors.append(document.place.says('cannot find any policies: the file starts with "policies:"'))
+        if len(errors) == before or isinstance(document.value, dict):
+            errors.append(document.place.says('cannot find any policies: the file starts with "policies:"'))
         return []
-    found: list[tuple[Policy, Mapping[str, Place]]] = []
-    for item in expect.items(top["policies"], "policies", errors):
-        before = len(errors)
-        policy = _policy(item, errors)
-        if isinstance(item.value, dict) and "name" in item.value:
-            named.add(item.value["name"].text)
-        if policy and len(errors) == before:
-            places = {key: value.place for key, value in cast(dict[str, Item], item.value).items()}
-            found.append((policy, places))
-    return found
+    return [_entry(item, errors) for item in expect.items(top["policies"], "policies", errors)]
+
+
+def _entry(item: Item, errors: expect.Errors) -> _Entry:
+    before = len(errors)
+    policy = _policy(item, errors)
+    keys = item.value if isinstance(item.value, dict) else {}
+    waits = keys.get("unless")
+    names = tuple(one for one in waits.value if one.text) if waits and isinstance(waits.value, list) else ()
+    return _Entry(keys.get("name", Item(None, item.place)), names, policy if len(errors) == before else None)
 
 
 def _policy(item: Item, errors: expect.Errors) -> Policy | None:
+    before = len(errors)
     keys = expect.mapping(item, FIELDS, "a policy", errors)
+    if not isinstance(item.value, dict) and len(errors) > before:
+        return None
     missing = [key for key, field in FIELDS.items() if field.required and key not in keys]
     if missing:
         errors.append(item.place.says(f"cannot use this policy: {' and '.join(missing)} missing"))
-        return None
-    watch = cast(str | None, read_field("watch", keys["watch"], None, errors))
+    watch = cast(str | None, read_field("watch", keys["watch"], None, errors)) if "watch" in keys else None
     values: dict[str, Any] = {}
     for key, value in keys.items():
         found = watch if key == "watch" else read_field(key, value, watch, errors)
         if found is not None:
             values[FIELDS[key].attribute] = found
-    for check in (_companions, _hysteresis, _acts_on_unknown, _waits_for_itself):
+    for check in (_companions, _hysteresis, _acts_on_unknown):
         check(keys, values, errors)
     if any(FIELDS[key].attribute not in values for key, field in FIELDS.items() if field.required):
         return None
@@ -128,22 +130,43 @@ def _companions(keys: Keys, _values: Values, errors: expect.Errors) -> None:
 
 def _hysteresis(keys: Keys, values: Values, errors: expect.Errors) -> None:
     """`clear` must not be true where `when` is: it would fire and clear in turn, for ever."""
-    when, clear = _bound(values.get("when")), _bound(values.get("clear"))
-    if when is None or clear is None or when[0] != clear[0] or when[1] == clear[1]:
+    when, clear = values.get("when"), values.get("clear")
+    if clear is None or when is None:
         return
-    over = (clear[2] - when[2]) * when[1]
-    if over > 0:
-        say = f'cannot clear at "{keys["clear"].text}": "{keys["when"].text}" is still true there; let them part'
-        errors.append(keys["clear"].place.says(say))
+    place = keys["clear"].place
+    if _asks_for_unknown(clear):
+        errors.append(place.says('cannot clear on "is unknown": what cannot be read is never taken for healed'))
+    bounds = _bound(when), _bound(clear)
+    if clear == when or (bounds[0] and bounds[1] and _overlap(bounds[0], bounds[1])):
+        told = f'cannot clear at "{shown(keys["clear"].text)}": "{shown(keys["when"].text)}" can be true there too'
+        errors.append(place.says(f"{told}; let them part"))
 
 
-def _bound(condition: Condition | None) -> tuple[str, int, float] | None:
-    """(field, 1 for above or -1 for below, limit) of a condition that is one plain comparison."""
+def _overlap(when: Bound, clear: Bound) -> bool:
+    """Whether some value fulfils both; two bounds in one direction always do."""
+    if when.path != clear.path:
+        return False
+    between = (clear.value - when.value) * when.sign
+    return when.sign == clear.sign or between > 0 or (between == 0 and when.is_closed and clear.is_closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A condition that is one plain comparison: above (`sign` 1) or below (-1) a value, with it or not."""
+
+    path: str
+    sign: int
+    value: float
+    is_closed: bool
+
+
+def _bound(condition: Condition) -> Bound | None:
     if not isinstance(condition, Comparison) or not isinstance(condition.left, FieldRef):
         return None
     if not isinstance(condition.right, Quantity) or condition.op not in _ORDER or condition.left.factor != 1.0:
         return None
-    return condition.left.path, 1 if condition.op.startswith(">") else -1, condition.right.value
+    sign = 1 if condition.op.startswith(">") else -1
+    return Bound(condition.left.path, sign, condition.right.value, condition.op.endswith("="))
 
 
 _ORDER = (">", ">=", "<", "<=")
@@ -163,35 +186,48 @@ def _asks_for_unknown(condition: Condition) -> bool:
     return is_asked or any(map(_asks_for_unknown, on_children(condition)))
 
 
-def _waits_for_itself(keys: Keys, values: Values, errors: expect.Errors) -> None:
-    if values.get("name") in values.get("unless", ()):
-        errors.append(keys["unless"].place.says("cannot wait for itself: name another policy in unless"))
+Fault = tuple[Place, str]
 
 
-def _loops(policies: Sequence[Policy], places: Mapping[str, Mapping[str, Place]], named: Collection[str]) -> list[str]:
-    """Names in `unless` that no policy has, and policies that would wait for each other for ever.
-
-    `named` has the names of faulty policies too: one error is not told as two.
-    """
-    found: list[str] = []
-    waits = {policy.name: policy.unless for policy in policies}
-    for name, others in waits.items():
-        for other in others:
-            place = places[name]["unless"]
-            if other not in named:
-                hint = expect.near(other, named) or "; name a policy of these files"
-                found.append(place.says(f'cannot find the policy "{other}" of unless{hint}'))
-            elif other != name and name in _reachable(other, waits) and name < other:
-                found.append(place.says(f'cannot wait for "{other}" while it waits for "{name}": break the circle'))
+def _same_names(entries: Sequence[_Entry]) -> list[Fault]:
+    first: dict[str, Item] = {}
+    found: list[Fault] = []
+    for name in [entry.name for entry in entries if entry.name.text]:
+        if name.text in first:
+            other = first[name.text].place
+            say = f'cannot call it "{shown(name.text)}": {other.file}:{other.line} has that name; rename one'
+            found.append((name.place, say))
+        first.setdefault(name.text, name)
     return found
 
 
-def _reachable(start: str, waits: Mapping[str, Sequence[str]]) -> set[str]:
-    found: set[str] = set()
-    open_names = [start]
-    while open_names:
-        name = open_names.pop()
-        if name not in found:
-            found.add(name)
-            open_names += waits.get(name, ())
+def _unknown_names(entries: Sequence[_Entry]) -> list[Fault]:
+    known = {entry.name.text for entry in entries if entry.name.text}
+    found: list[Fault] = []
+    for one in [one for entry in entries for one in entry.unless if one.text not in known]:
+        hint = expect.near(one.text, known) or "; name a policy of these files"
+        found.append((one.place, f'cannot find the policy "{shown(one.text)}" of unless{hint}'))
+    return found
+
+
+def _circles(entries: Sequence[_Entry]) -> list[Fault]:
+    """Policies that would wait for each other for ever, each circle once, at the name that closes it."""
+    waits = {entry.name.text: entry.unless for entry in entries if entry.name.text}
+    found: list[Fault] = []
+    done: set[str] = set()
+    for start in waits:
+        path: list[str] = []
+        pending = [(start, iter(waits[start]))] if start not in done else []
+        while pending:
+            name, rest = pending[-1]
+            path[len(pending) - 1 :] = [name]
+            following = next((one for one in rest if one.text in waits and one.text not in done), None)
+            if following is None:
+                done.add(name)
+                pending.pop()
+            elif following.text in path:
+                circle = " -> ".join([*path[path.index(following.text) :], following.text])
+                found.append((following.place, f"cannot wait in a circle: {shown(circle)}; break it"))
+            else:
+                pending.append((following.text, iter(waits[following.text])))
     return found

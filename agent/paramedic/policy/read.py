@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, available_timezones
 
 from paramedic import cron, expect
-from paramedic.document import Item, Place
+from paramedic.document import Item, shown
 from paramedic.model.policy import Condition, Hours, Limit, Rung
-from paramedic.model.vocabulary import ACTIONS
+from paramedic.model.vocabulary import ACTIONS, KINDS
 from paramedic.policy.language import parse_condition
 from paramedic.policy.schema import FIELDS, MAX_LIMIT_S, MAX_TARGETS, PolicyField
 from paramedic.policy.words import ConditionError
@@ -18,6 +19,8 @@ from paramedic.policy.words import ConditionError
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LIMIT = re.compile(r"([0-9]{1,6}) per ([0-9.]+ ?[a-z]+)")
+_NAMED = re.compile(r"\{([^{}]*)\}")
+LONGEST_S = 30 * 86400.0
 _HOURS = re.compile(r"(?:([a-z,-]+) )?([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
 
 
@@ -43,7 +46,7 @@ def read_field(key: str, item: Item, watch: str | None, errors: expect.Errors) -
 def _name(item: Item, context: Context) -> str | None:
     found = expect.text(item, "a policy's name", context.errors)
     if found is not None and not _NAME.fullmatch(found):
-        say = f'cannot use "{found}" as a policy\'s name: letters, digits, dot, dash and _ only, 64 at most'
+        say = f'cannot use "{shown(found)}" as a policy\'s name: letters, digits, dot, dash and _ only, 64 at most'
         context.errors.append(item.place.says(say))
         return None
     return found
@@ -64,13 +67,20 @@ def _condition(item: Item, context: Context) -> Condition | None:
     try:
         return parse_condition(words, context.watch)
     except ConditionError as error:
-        at = Place(item.place.file, item.place.line, item.place.col + error.column)
-        context.errors.append(at.says(str(error)))
+        context.errors.append(item.at(error.column).says(str(error)))
         return None
 
 
 def _duration(item: Item, context: Context) -> float | None:
-    return expect.duration(item, f'"{context.key}"', context.errors)
+    return _bounded(item, f'"{context.key}"', context.errors)
+
+
+def _bounded(item: Item, what: str, errors: expect.Errors) -> float | None:
+    seconds = expect.duration(item, what, errors)
+    if seconds is not None and seconds > LONGEST_S:
+        errors.append(item.place.says(f"cannot use {shown(item.text)} as {what}: at most 30d"))
+        return None
+    return seconds
 
 
 def _cron(item: Item, context: Context) -> str | None:
@@ -83,14 +93,19 @@ def _cron(item: Item, context: Context) -> str | None:
     return words
 
 
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 def _zone(item: Item, context: Context) -> ZoneInfo | None:
     name = expect.text(item, '"tz"', context.errors)
     if name is None:
         return None
-    known = available_timezones()
-    if name not in known:
-        hint = expect.near(name, sorted(known)) or "; write e.g. Europe/Berlin"
-        context.errors.append(item.place.says(f'cannot find the time zone "{name}"{hint}'))
+    if name not in _zones():
+        hint = expect.near(name, [zone for zone in _zones() if zone[:2].lower() == name[:2].lower()])
+        say = f'cannot find the time zone "{shown(name)}"{hint or "; write e.g. Europe/Berlin"}'
+        context.errors.append(item.place.says(say))
         return None
     return ZoneInfo(name)
 
@@ -98,7 +113,13 @@ def _zone(item: Item, context: Context) -> ZoneInfo | None:
 def _misfire(item: Item, context: Context) -> float | None:
     if item.text == "cron":
         return None
-    return 0.0 if item.text == "skip" else expect.duration(item, '"misfire"', context.errors)
+    if item.text == "skip":
+        return 0.0
+    if not item.text[:1].isdigit():
+        got = f'"{shown(item.text)}"' if item.text else item.shape
+        context.errors.append(item.place.says(f"cannot use {got} as misfire: it is cron, skip or a duration, e.g. 2h"))
+        return None
+    return _bounded(item, '"misfire"', context.errors)
 
 
 def _hours(item: Item, context: Context) -> tuple[Hours, ...]:
@@ -113,8 +134,12 @@ def _window(item: Item, errors: expect.Errors) -> Hours | None:
     days = _days(found[1]) if found else None
     first, last = (int(found[2]) * 60 + int(found[3]), int(found[4]) * 60 + int(found[5])) if found else (0, 0)
     is_time = found is not None and int(found[3]) < 60 and int(found[5]) < 60 and first < 1440 and last <= 1440
-    if days is None or not is_time or first == last:
-        say = f'cannot read "{item.text}" as hours: write e.g. 22:00-06:00 or mon-fri 09:00-17:00'
+    if days is not None and is_time and first == last:
+        errors.append(item.place.says(f"cannot use {item.text}: it begins when it ends; all day is 00:00-24:00"))
+        return None
+    if days is None or not is_time:
+        got = f'"{shown(item.text)}"' if item.text else item.shape
+        say = f"cannot read {got} as hours: write e.g. 22:00-06:00 or mon-fri 09:00-17:00"
         errors.append(item.place.says(say))
         return None
     return Hours(days, first, last, item.text)
@@ -125,10 +150,11 @@ def _days(words: str | None) -> frozenset[int] | None:
         return frozenset(range(7))
     found: set[int] = set()
     for part in words.split(","):
-        first, _, last = part.partition("-")
-        if first not in DAYS or (last or first) not in DAYS:
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if first not in DAYS or last not in DAYS:
             return None
-        start, end = DAYS.index(first), DAYS.index(last or first)
+        start, end = DAYS.index(first), DAYS.index(last)
         found |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
     return frozenset(found)
 
@@ -167,15 +193,23 @@ def _rung(step: Item, context: Context) -> Rung | None:
     if context.watch and context.watch not in kind.fits:
         errors.append(step.place.says(f"cannot {action} a {context.watch}: it works on {', '.join(kind.fits)}"))
     keys = expect.mapping(arguments, (*kind.args, "within"), action, errors)
-    within = expect.duration(keys.pop("within"), "within", errors) if "within" in keys else None
-    args = {key: _argument(action, key, value, errors) for key, value in keys.items()}
+    if "uwsgi" in keys and context.watch not in (None, "host"):
+        say = f"cannot name the instance of a {context.watch}: it is the subject's own; only a policy on host may"
+        errors.append((keys["uwsgi"].key or keys["uwsgi"].place).says(say))
+    within = _bounded(keys.pop("within"), "within", errors) if "within" in keys else None
+    args = {key: _argument(action, key, value, context.watch, errors) for key, value in keys.items()}
     return Rung(action, args, within)
 
 
-def _argument(action: str, key: str, value: Item, errors: expect.Errors) -> str:
-    words = ACTIONS[action].args[key].words
-    what = f"{action}.{key}"
-    return (expect.choice(value, words, what, errors) if words else expect.text(value, what, errors)) or ""
+def _argument(action: str, key: str, value: Item, watch: str | None, errors: expect.Errors) -> str:
+    arg, what = ACTIONS[action].args[key], f"{action}.{key}"
+    found = expect.choice(value, arg.words, what, errors) if arg.words else expect.text(value, what, errors)
+    known = ("subject", *KINDS[watch]) if watch else ()
+    for name in _NAMED.findall(found or "") if arg.is_template and known else ():
+        if name not in known:
+            hint = expect.near(name, known) or f"; a {watch} has {', '.join(known)}"
+            errors.append(value.place.says(f'cannot put "{{{shown(name)}}}" into {what}: no such field{hint}'))
+    return found or ""
 
 
 def _limit(item: Item, context: Context) -> Limit | None:
@@ -183,7 +217,8 @@ def _limit(item: Item, context: Context) -> Limit | None:
         return Limit(0, 0.0)
     found = _LIMIT.fullmatch(item.text)
     if not found or int(found[1]) == 0:
-        say = f'cannot read "{item.text}" as a limit: write e.g. "6 per 1h", or none'
+        got = f'"{shown(item.text)}"' if item.text else item.shape
+        say = f'cannot read {got} as a limit: write e.g. "6 per 1h", or none'
         context.errors.append(item.place.says(say))
         return None
     per = expect.quantity(found[2], "seconds", "a limit", item.place, context.errors)
@@ -194,7 +229,9 @@ def _limit(item: Item, context: Context) -> Limit | None:
 
 def _count(item: Item, context: Context) -> int | None:
     if isinstance(item.value, bool) or not isinstance(item.value, int) or not 1 <= item.value <= MAX_TARGETS:
-        say = f'cannot use "{item.text}" as {context.key}: it is a count from 1 to {MAX_TARGETS}'
+        got = f'"{shown(item.text)}"' if item.text else item.shape
+        quoted = "; write it without quotes" if item.style and item.text.isdigit() else ""
+        say = f"cannot use {got} as {context.key}: it is a count from 1 to {MAX_TARGETS}{quoted}"
         context.errors.append(item.place.says(say))
         return None
     return item.value

@@ -45,22 +45,34 @@ class Scope:
             raise ConditionError(f'cannot read "{token.text}": a field of {self.kind} belongs here', token.column)
         if token.text in fields:
             return token.text.removeprefix(self.prefix), fields[token.text]
-        for prefix in self.children():
+        for prefix, kind in self.children().items():
             if token.text.startswith(prefix):
-                say = f'cannot use "{token.text}" alone: a {self.kind} has many; write sum({token.text}) or any(...)'
-                raise ConditionError(say, token.column)
+                raise ConditionError(
+                    self._alone(token.text, KINDS[kind].get(token.text.removeprefix(prefix))), token.column
+                )
         hint = expect.near(token.text, fields) or "; known are " + ", ".join(fields)
         raise ConditionError(f'cannot find "{token.text}" in {self.kind}{hint}', token.column)
+
+    def _alone(self, name: str, field: Field | None) -> str:
+        how = f"any({name} is ...) or count(...)" if field and field.dimension == "word" else f"sum({name}) or any(...)"
+        return f'cannot use "{name}" here: a {self.kind} has many; write {how}'
 
     def child_of(self, token: Token, func: str) -> Scope:
         """The scope inside a function over children, read off its first field's prefix."""
         for prefix, kind in self.children().items():
             if token.text.startswith(prefix):
                 return Scope(kind, prefix)
+        if self.prefix:
+            raise ConditionError(f"cannot use {func}() inside a function over children", token.column)
         if not self.children():
             raise ConditionError(f'cannot use "{func}" here: a {self.kind} has no children', token.column)
-        known = " or ".join(f"{prefix}..." for prefix in self.children())
-        raise ConditionError(f'cannot read "{token.text}" in {func}(): write {known}', token.column)
+        if token.text in FUNCTIONS:
+            why = "children have no windows" if token.text in WINDOWS else f"{func}() asks fields of children"
+            raise ConditionError(f"cannot use {token.text}() inside {func}(): {why}", token.column)
+        known = " or ".join(f"{prefix}{next(iter(KINDS[kind]))}" for prefix, kind in self.children().items())
+        raise ConditionError(
+            f'cannot read "{token.text}" in {func}(): name a field of a child, e.g. {known}', token.column
+        )
 
 
 def term(at: Tokens, scope: Scope, inner: Callable[[Scope], Condition]) -> tuple[Term, Field, str]:
@@ -84,8 +96,12 @@ def term(at: Tokens, scope: Scope, inner: Callable[[Scope], Condition]) -> tuple
 
 def _function(at: Tokens, scope: Scope, inner: Callable[[Scope], Condition], factor: float) -> tuple[Term, Field]:
     name = at.next()
-    if name.text not in FUNCTIONS or name.text in QUANTIFIERS:
-        hint = expect.near(name.text, FUNCTIONS) or "; known are " + ", ".join(FUNCTIONS)
+    if name.text in QUANTIFIERS:
+        say = f"cannot use {name.text}() as a value: it is true or not; write it alone, or compare count(...)"
+        raise ConditionError(say, name.column)
+    values = [func for func in FUNCTIONS if func not in QUANTIFIERS]
+    if name.text not in values:
+        hint = expect.near(name.text, values) or "; known are " + ", ".join(values)
         raise ConditionError(f'cannot use "{name.text}(...)" as a value{hint}', name.column)
     at.take("(")
     first = at.here
@@ -101,14 +117,18 @@ def _function(at: Tokens, scope: Scope, inner: Callable[[Scope], Condition], fac
         found = Gather(name.text, child.kind, path, factor)
     else:
         found, field = _window(at, scope, name, factor)
+    if isinstance(found, Gather) and at.here.text == ",":
+        raise ConditionError(
+            f"cannot look through a window over children: write {name.text}({first.text})", at.here.column
+        )
     at.need(")", f'cannot find the ")" of {name.text}(')
     return found, field
 
 
 def first_word(at: Tokens) -> Token:
-    """The first token ahead that is neither "(" nor "not": it names the children a function is over."""
+    """The first token ahead that is no bracket, factor or "not": it names the children a function is over."""
     steps = 0
-    while at.ahead(steps).text in ("(", "not"):
+    while at.ahead(steps).text in ("(", "not", "*") or at.ahead(steps).kind == "number":
         steps += 1
     return at.ahead(steps)
 
@@ -117,21 +137,32 @@ def _window(at: Tokens, scope: Scope, name: Token, factor: float) -> tuple[Windo
     if scope.prefix:
         raise ConditionError(f"cannot look through a window inside a function over children: {name.text}", name.column)
     token = at.here
+    if any(token.text.startswith(prefix) for prefix in scope.children()):
+        say = f"cannot look through a window over children: {name.text} takes a field of the {scope.kind} itself"
+        raise ConditionError(say, token.column)
     path, field = scope.find(at.next())
     _need_number(token, field, name.text)
     if not field.has_history:
-        raise ConditionError(f"cannot use {name.text} on {path}: it only grows, so it has no history", token.column)
+        raise ConditionError(
+            f"cannot use {name.text} on {path}: it does not go up and down, so a window says nothing", token.column
+        )
     at.need(",", f"cannot find the window of {name.text}: write {name.text}({path}, 1h)")
     length = at.next()
-    factor_s = DIMENSIONS["seconds"].get(length.unit)
-    if length.kind != "number" or factor_s is None:
-        say = f'cannot read "{length.text}" as a window: it is a number and one of {units_of("seconds")}'
+    window_s = _seconds(length)
+    if window_s is None:
+        say = f'cannot read "{length.written}" as a window: it is a number and one of {units_of("seconds")}'
         raise ConditionError(say, length.column)
-    window_s = float(length.text) * factor_s
     if not SHORTEST_S <= window_s <= LONGEST_S:
-        raise ConditionError(f"cannot use a window of {length.text}{length.unit}: 30s to 7d", length.column)
+        raise ConditionError(f"cannot use a window of {length.written}: it is between 30s and 7d", length.column)
     dimension = field.dimension + RATE if name.text == "slope" else field.dimension
     return Window(name.text, path, window_s, factor), Field(dimension, field.meaning)
+
+
+def _seconds(token: Token) -> float | None:
+    if token.kind == "duration":
+        return expect.compound(token.text)
+    factor = DIMENSIONS["seconds"].get(token.unit)
+    return None if token.kind != "number" or factor is None else float(token.text) * factor
 
 
 def _need_number(token: Token, field: Field, func: str) -> None:
@@ -149,8 +180,13 @@ def right_side(
             raise ConditionError(say, op.column)
         return _words(at, field, path) if op.text == "in" else Words((_word(at, field, path),))
     if op.text in ("in", "is"):
-        raise ConditionError(f'cannot use "{op.text}" on {path}: it is a number; use == or >', op.column)
-    if at.here.kind == "number" and at.ahead(1).text != "*":
+        fields_only = "; only a field can be unknown" if at.here.text == UNKNOWN else ""
+        raise ConditionError(f'cannot use "{op.text}" on {path}: it is a number; use == or >{fields_only}', op.column)
+    if at.here.text == UNKNOWN and op.text in ("==", "!="):
+        raise ConditionError(
+            f'cannot compare with "unknown": write {path} is unknown, or not ({path} is unknown)', op.column
+        )
+    if at.here.kind in ("number", "duration") and at.ahead(1).text != "*":
         return _quantity(at.next(), field, path)
     column = at.here.column
     right, other, written = term(at, scope, inner)
@@ -162,20 +198,29 @@ def right_side(
 
 def _quantity(token: Token, field: Field, path: str) -> Quantity:
     if field.dimension == "count":
-        if token.unit:
-            say = f"cannot compare {path} with {token.text} {token.unit}: it is a plain count"
-            raise ConditionError(say, token.column)
+        if token.unit or token.kind == "duration":
+            raise ConditionError(f"cannot compare {path} with {token.written}: it is a plain count", token.column)
         return Quantity(float(token.text), "count")
-    factor = DIMENSIONS[field.dimension].get(token.unit)
-    if factor is None:
-        because = f"{token.unit} is no unit of it" if token.unit else "the unit is missing"
-        say = f"cannot compare {path} with {token.text}: {because}; write one of {units_of(field.dimension)}"
+    value = _seconds(token) if field.dimension == "seconds" else None
+    factor = DIMENSIONS[field.dimension].get(token.unit) if token.kind == "number" else None
+    if value is None and factor is None:
+        because = (
+            f"{token.unit or token.text} is no unit of it"
+            if token.unit or token.kind == "duration"
+            else "the unit is missing"
+        )
+        say = f"cannot compare {path} with {token.written}: {because}; write one of {units_of(field.dimension)}"
         raise ConditionError(say, token.column)
-    return Quantity(float(token.text) * factor, field.dimension)
+    found = value if value is not None else float(token.text) * (factor or 0.0)
+    if field.dimension == "percent" and found > 100:
+        raise ConditionError(f"cannot compare {path} with {token.written}: it is never more than 100 %", token.column)
+    return Quantity(found, field.dimension)
 
 
 def _word(at: Tokens, field: Field, path: str) -> str:
     token = at.next()
+    if token.text == "not" and token.kind == "word":
+        raise ConditionError(f"cannot read is not: write {path} != ..., or not ({path} is ...)", token.column)
     is_any = not field.words and token.kind in ("word", "quoted", "number") and token.text not in KEYWORDS
     if is_any or (token.kind in ("word", "quoted") and token.text in field.words):
         return token.text
@@ -186,11 +231,11 @@ def _word(at: Tokens, field: Field, path: str) -> str:
 
 
 def _words(at: Tokens, field: Field, path: str) -> Words:
+    closing = {"[": "]", "(": ")"}.get(at.here.text, "")
     if not at.take("[", "("):
         raise ConditionError('cannot read the list behind "in": write [one, other]', at.here.column)
     found = [_word(at, field, path)]
     while at.take(","):
         found.append(_word(at, field, path))
-    if not at.take("]", ")"):
-        raise ConditionError('cannot find the end of the list behind "in"', at.here.column)
+    at.need(closing, f'cannot find the "{closing}" of the list behind "in"')
     return Words(tuple(found))

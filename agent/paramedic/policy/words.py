@@ -5,10 +5,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from paramedic.document import shown
+
 COMPARE = (">", ">=", "<", "<=", "==", "!=", "is", "in")
 KEYWORDS = ("and", "or", "not", "is", "in")
+_HINTS = {
+    "=": "write ==, or is for a word",
+    "&": "write and",
+    "|": "write or",
+    "!": "write not",
+    "-": "numbers are not negative here; turn the comparison around",
+    "≥": "write >=",
+    "≤": "write <=",
+    "/": "a rate has no blanks: 50 MiB/h",
+    ";": "write and",
+}
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>(?:%|[A-Za-z]+\b)?(?:/[A-Za-z]+\b)?)"
+    r"\s*(?:(?P<duration>[0-9]+(?:\.[0-9]+)?[a-z]+(?:[0-9]+(?:\.[0-9]+)?[a-z]+)+)\b"
+    r"|(?P<number>[0-9]+(?:\.[0-9]+)?)(?![0-9.]|,[0-9])\s*(?P<unit>(?:%|[A-Za-z]+\b)?(?:/[A-Za-z]+\b)?)"
     r"|(?P<op>>=|<=|==|!=|>|<|\*|\(|\)|\[|\]|,)"
     r"|(?P<quoted>\"[^\"]*\"|'[^']*')"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_.:\-]*))"
@@ -25,12 +39,17 @@ class ConditionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word: `kind` is number, op, quoted, word or end; a number may carry a unit."""
+    """One word: `kind` is number, duration (`1h30m`), op, quoted, word or end; a number may carry a unit."""
 
     text: str
     kind: str
     column: int
     unit: str = ""
+
+    @property
+    def written(self) -> str:
+        """With its unit."""
+        return f"{self.text} {self.unit}".rstrip()
 
 
 def tokens(text: str) -> list[Token]:
@@ -40,15 +59,30 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, at)
         if not match:
             at += len(text[at:]) - len(text[at:].lstrip())
-            raise ConditionError(f'cannot read "{text[at]}" in a condition', at)
-        kind = next(name for name in ("number", "op", "quoted", "word") if match[name] is not None)
+            raise ConditionError(_unreadable(text, at), at)
+        kind = next(name for name in ("duration", "number", "op", "quoted", "word") if match[name] is not None)
         unit, end = match["unit"] or "", match.end()
         if unit in KEYWORDS:
             unit, end = "", match.end("number")
+        word = unit if kind == "number" else match[kind]
+        if word.lower() in KEYWORDS and word not in KEYWORDS and kind in ("number", "word"):
+            column = match.start("unit") if kind == "number" else match.start(kind)
+            raise ConditionError(f'cannot read "{word}": write {word.lower()}', column)
         words = match[kind][1:-1] if kind == "quoted" else match[kind]
         found.append(Token(words, kind, match.start(kind), unit))
         at = end
     return found
+
+
+def _unreadable(text: str, at: int) -> str:
+    """What a person probably meant by the character that begins no token."""
+    rest = text[at:]
+    if rest[0] in "\"'":
+        return "cannot find the end of this quote"
+    if rest[0].isdigit():
+        return f'cannot read "{shown(rest.split()[0])}" as a number: write digits, and a point for fractions'
+    hint = _HINTS.get(rest[0], "words, numbers, quotes and > >= < <= == != ( ) [ ] , * belong there")
+    return f'cannot read "{rest[0]}" in a condition: {hint}'
 
 
 class Tokens:
