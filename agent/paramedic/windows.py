@@ -19,11 +19,10 @@ from paramedic.model.units import render_seconds
 
 BUCKETS = 40
 POINTS_NEEDED = 8
-POINTS_MOST = 24
 SPAN_NEEDED = 0.25
 GAP_SHARE = 0.2
 REACH_SHARE = 0.95
-DROP = 4.0
+DROP = 3.0
 DROP_SHARE = 0.05
 REGULAR_DROPS = 2
 Looked = tuple[str, float]
@@ -136,8 +135,7 @@ class Ring:
 
     def _points(self) -> list[tuple[float, float]]:
         newest_first = [bucket for bucket in reversed(self.buckets) if bucket.count]
-        step = -(-len(newest_first) // POINTS_MOST) or 1
-        return [(bucket.last_at, bucket.last) for bucket in newest_first[::step]][::-1]
+        return [(bucket.last_at, bucket.last) for bucket in newest_first][::-1]
 
     def _newest(self) -> float:
         return next(bucket.last for bucket in reversed(self.buckets) if bucket.count)

@@ -58,13 +58,14 @@ TROUBLES: dict[str, dict[Subject, dict[str, Value]]] = {
 
 def fields_of(subject: Subject) -> st.SearchStrategy[dict[str, Value] | None]:
     """Anything a subject can look like, None where it is not there."""
-    lives = st.integers(1, 3)
+    lives: st.SearchStrategy[Value] = st.sampled_from([1, 2, 3])
     if subject.kind == "host":
-        return st.fixed_dictionaries({"memory.used_percent": used, "memory.total": st.just(1000.0 * MIB)})
+        total: st.SearchStrategy[Value] = st.just(1000.0 * MIB)
+        return st.fixed_dictionaries({"memory.used_percent": used, "memory.total": total})
     if subject.kind == "supervisor":
-        return st.fixed_dictionaries({"diagnosis": daemons, "life": lives})
+        return st.fixed_dictionaries(dict[str, st.SearchStrategy[Value]](diagnosis=daemons, life=lives))
     if subject.kind == "uwsgi":
-        diagnosis = st.sampled_from(["ok", "ok", "uwsgi-unreachable", SILENT])
+        diagnosis: st.SearchStrategy[Value] = st.sampled_from(["ok", "ok", "uwsgi-unreachable", SILENT])
         return st.fixed_dictionaries({"diagnosis": diagnosis, "rss": sizes, "life": lives})
     if subject.kind == "uwsgi.worker":
         return st.none() | st.fixed_dictionaries({"rss": sizes, "life": lives})

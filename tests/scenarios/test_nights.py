@@ -36,6 +36,7 @@ from paramedic.model.readings import (
 )
 from paramedic.model.record import Act, Report
 from paramedic.rulebook import files_of, load_files
+from paramedic.schedule import shift_s
 from paramedic.windows import Windows
 from unit.builders import DAEMON, MIB, SOCKET, gone, supervisor, uwsgi, worker
 
@@ -172,7 +173,8 @@ def a_wobble_below_five_minutes_disturbs_nobody(night: Night) -> None:
 def until_half_past_three(night: Night) -> float:
     """Seconds by which the wall clock must go on for the next look to be the nightly one, without the day between."""
     wall = night.wall + night.now
-    return (next_after("30 3 * * *", UTC, wall) or wall) - wall
+    nightly = night.book.by_name["nightly-reclaim"]
+    return (next_after("30 3 * * *", UTC, wall) or wall) + shift_s(nightly, "") - wall
 
 
 def the_night_is_used_only_when_the_day_has_leaked(night: Night) -> None:

@@ -51,8 +51,12 @@ def load(texts: Iterable[tuple[str, str]]) -> tuple[Policy, ...]:
         errors[place.file].append(place.says(sentence))
     found = [error for file, mine in errors.items() for error in sorted(set(mine), key=lambda e: _position(e, file))]
     if found:
-        place = found[MOST_ERRORS].partition(": cannot ")[0] if len(found) > MOST_ERRORS else ""
-        more = [f"{place}: cannot show {len(found) - MOST_ERRORS} more errors: mend these first"] if place else []
+        rest = found[MOST_ERRORS:]
+        more = (
+            [f"{rest[0].partition(': cannot ')[0]}: cannot show {len(rest)} more errors: mend these first"]
+            if rest
+            else []
+        )
         raise PolicyErrors([*found[:MOST_ERRORS], *more])
     return tuple(entry.policy for entry in entries if entry.policy is not None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ MAX_NAME = 64
 MAX_TARGETS = 1000
 MAX_LIMIT_S = 7 * 86400.0
 DURATION = r"^([0-9]+(\.[0-9]+)? ?(ms|s|m|h|d))+$"
-HOURS = r"^([a-z]{3}([-,][a-z]{3})* )?[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$"
-_ONE_OR_MORE_HOURS = {"anyOf": [{"type": "string", "pattern": HOURS}, {"type": "array", "items": {"type": "string"}}]}
+HOURS = r"^([a-z]{3}([-,][a-z]{3})* )?[0-2]?[0-9]:[0-5][0-9]-[0-2]?[0-9]:[0-5][0-9]$"
+_ONE_HOURS = {"type": "string", "pattern": HOURS}
+_ONE_OR_MORE_HOURS = {"anyOf": [_ONE_HOURS, {"type": "array", "items": _ONE_HOURS, "minItems": 1}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ FIELDS: dict[str, PolicyField] = {
 }
 SHAPES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "name": ("letters, digits, `.`, `-`, `_`", {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"}),
-    "text": ("text", {"type": ["string", "number", "boolean"]}),
+    "text": ("text", {"type": ["string", "number", "boolean"], "minLength": 1}),
     "choice": ("one of", {"type": "string"}),
     "condition": ("condition", {"type": "string", "minLength": 1, "maxLength": 2000}),
     "duration": ("a number and `ms s m h d`", {"type": "string", "pattern": DURATION}),
@@ -172,7 +173,18 @@ def _policy_schema() -> dict[str, Any]:
         "required": [name for name, field in FIELDS.items() if field.required],
         "additionalProperties": False,
         "properties": {name: _field_schema(field) for name, field in FIELDS.items()},
+        "allOf": [*_companions()],
     }
+
+
+def _companions() -> Iterator[dict[str, Any]]:
+    """What needs one of other keys, and what stands with none of them."""
+    for name, field in FIELDS.items():
+        if field.needs:
+            needed = {"anyOf": [{"required": [other]} for other in field.needs]}
+            yield {"if": {"required": [name]}, "then": needed}
+        for other in field.excludes:
+            yield {"not": {"required": [name, other]}}
 
 
 def _field_schema(field: PolicyField) -> dict[str, Any]:
@@ -193,7 +205,8 @@ def _actions() -> list[dict[str, Any]]:
     for name, action in ACTIONS.items():
         args: dict[str, Any] = {"within": {"type": "string", "pattern": DURATION}}
         for key, arg in action.args.items():
-            args[key] = {"description": arg.meaning, **({"enum": list(arg.words)} if arg.words else {})}
+            args[key] = {"description": arg.meaning, "type": ["string", "number"]}
+            args[key] |= {"enum": list(arg.words)} if arg.words else {}
         body = {"type": ["object", "null"], "additionalProperties": False, "properties": args}
         found.append({"type": "object", "required": [name], "additionalProperties": False, "properties": {name: body}})
     return found
