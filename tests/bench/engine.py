@@ -44,7 +44,7 @@ CONDITIONS = {
     "supervisor.program": ("diagnosis is program-fatal", "age < {n} s and state is BACKOFF"),
     "supervisor": ("diagnosis in [daemon-dead, socket-stale]", "any(program.state is FATAL)"),
     "orphan": ("kind is program and rss > {n} MiB",),
-    "host": ("memory.used_percent > {n} %", "avg(memory.used_percent, 5m) > 90 %"),
+    "host": ("memory.available < {n} MiB", "avg(memory.used_percent, 5m) > 90 %"),
 }
 SHARES = {
     "uwsgi.worker": 0.14,
@@ -84,7 +84,7 @@ def fields_of(subject: Subject, chance: random.Random, step: int) -> dict[str, V
     rss, is_bad = (100.0 + step / 10 + chance.random() * 40) * MIB, zlib.crc32(str(subject).encode()) % 50 == 0
     memory: dict[str, Value] = {"rss": 900.0 * MIB if is_bad else rss, "uss": rss * 0.8, "baseline_uss": 90.0 * MIB}
     if subject.kind == "host":
-        return {"memory.used_percent": 50.0 + chance.random(), "memory.total": 32.0 * 2**30}
+        return {"memory.used_percent": 50.0 + chance.random(), "memory.available": 9e9}
     if subject.kind == "uwsgi":
         return {"diagnosis": "ok", "listen_queue": 0.0, **memory}
     if subject.kind == "uwsgi.worker":
