@@ -11,7 +11,7 @@ import pytest
 
 from paramedic.decide import GUARDS, PERSONS, Case, Situation, decide, examine, name_of, root_cause
 from paramedic.decide.breaker import Breaker, breaker, open_s
-from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
+from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Hours, Limit, Policy, Rung
 from paramedic.model.record import Act, Attempt, Hold, Incident, Orders, Pause, Phase, RuleState, Status
 from paramedic.model.vocabulary import GUARDS as MEANINGS
@@ -371,9 +371,10 @@ def test_a_reload_that_cannot_help_says_who_does_not_hold_the_memory() -> None:
 
 
 def test_a_named_instance_is_the_target_of_a_host_policy() -> None:
-    big, small = {"rss": 900 * MIB, "diagnosis": "ok"}, {"rss": 300 * MIB, "diagnosis": "ok"}
+    big: dict[str, Value] = {"rss": 900 * MIB, "diagnosis": "ok"}
+    small: dict[str, Value] = {"rss": 300 * MIB, "diagnosis": "ok"}
     host = subject(HOST, {"memory.total": 1000 * MIB})
-    seen = facts(subject(WEB, dict(small)), subject(API, dict(big)), host)
+    seen = facts(subject(WEB, small), subject(API, big), host)
     on_host = policy(watch="host", when="memory.used_percent > 85 %")
     largest = only_decision(on_host, situation(seen), about=HOST)
     named = replace(on_host, do=(Rung("chain_reload", {"uwsgi": "web"}),))
@@ -384,7 +385,7 @@ def test_a_named_instance_is_the_target_of_a_host_policy() -> None:
     missing = replace(on_host, do=(Rung("chain_reload", {"uwsgi": "gone"}),))
     held = only_decision(missing, situation(seen), about=HOST)
     assert words(held) == ("no target", "no uWSGI instance gone is configured", "stack.uwsgi", None)
-    dark = facts(subject(WEB, {"rss": Unknown("?"), "diagnosis": "ok"}), subject(API, dict(small)), host)
+    dark = facts(subject(WEB, {"rss": Unknown("?"), "diagnosis": "ok"}), subject(API, small), host)
     found = only_decision(on_host, situation(dark), about=HOST)
     assert isinstance(found, Act)
     assert found.target == API, "what is not read is not the largest"
@@ -464,5 +465,5 @@ def test_examine_shows_every_guard_by_name_with_its_hold() -> None:
 
 
 def test_every_guard_has_a_meaning_in_the_docs() -> None:
-    names = {name_of(guard) for guard in (*GUARDS, *PERSONS)}
+    names = {name_of(guard) for guard in GUARDS} | {name_of(guard) for guard in PERSONS}
     assert names - set(MEANINGS) == set()

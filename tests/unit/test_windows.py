@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,7 +18,7 @@ LOOKED = (("rss", HOUR),)
 
 
 def fed(
-    window_s: float, values: list[float | Unknown], every_s: float = 5.0, start: float = 1000.0
+    window_s: float, values: Sequence[float | Unknown], every_s: float = 5.0, start: float = 1000.0
 ) -> tuple[Ring, float]:
     """A ring after these readings, and the time of the last."""
     ring = Ring(window_s, 0)
@@ -83,7 +84,7 @@ def test_a_straight_leak_has_its_slope_and_forecast() -> None:
     assert math.isclose(ahead, leak[-1] + 50 * MIB, rel_tol=1e-3)
 
 
-def noisy(values: list[float], by: float) -> list[float | Unknown]:
+def noisy(values: Sequence[float], by: float) -> list[float | Unknown]:
     """The values with some noise, always the same."""
     chance = random.Random(1)
     return [value + chance.uniform(-by, by) for value in values]
@@ -195,7 +196,8 @@ def test_a_subject_that_is_gone_for_longer_than_its_windows_is_forgotten() -> No
 
 def test_words_and_what_is_not_there_are_missing_readings() -> None:
     windows = looking(("rss", 60.0))
-    for step, value in enumerate(["many", *[1.0] * 19]):
+    values: list[Value] = ["many", *[1.0] * 19]
+    for step, value in enumerate(values):
         windows.take(seen(value, 1000.0 + step * 5))
     assert windows.value(WEB, Window("max", "rss", 60.0), 1095.0) == 1.0
     windows.take(facts(SubjectFacts(WEB, {}), at=1100.0))

@@ -211,9 +211,11 @@ class Journal:
 
     def recent_attempts(self, wall: float, monotonic: float) -> list[Attempt]:
         """The attempts of three weeks, the longest a limit looks back, oldest first, their times made monotonic."""
-        query = "select * from attempts where started > ? or status in ('running', 'done') or boot = ? order by id"
-        rows = self._db.execute(query, (wall - RECENT_S, self.boot_id or None))
-        return [_attempt(row, wall - monotonic, self.boot_id) for row in rows]
+        query = "select * from attempts where started > ? or status in ('running', 'done') or {boot} order by id"
+        knows_boots = "boot" in [row["name"] for row in self._db.execute("pragma table_info(attempts)")]
+        asked = query.format(boot="boot = ?" if knows_boots else "?")
+        rows = self._db.execute(asked, (wall - RECENT_S, (self.boot_id or None) if knows_boots else 0))
+        return [_attempt(row, wall - monotonic, self.boot_id if knows_boots else "") for row in rows]
 
     def attempts_of(self, incidents: Iterable[str]) -> dict[str, list[Attempt]]:
         """The attempts of each incident, oldest first."""
