@@ -171,7 +171,7 @@ def test_a_recorded_night_is_replayed_and_what_other_policies_would_have_done_is
     without = stack.paramedic("replay", "--since", "1h", "--policies", str(other), "--json")
     document = json.loads(without.stdout)
     assert (without.returncode, document["would"]) == (1, [])
-    assert [(one["policy"], one["did"]) for one in document["missing"]] == [("reload-on-age", "met")]
+    assert ("reload-on-age", "met") in [(one["policy"], one["did"]) for one in document["missing"]]
     saved = stack.folder / "state" / "samples.jsonl"
     assert stack.paramedic("replay", "--since", "1h", "--save", str(saved)).returncode == 0
     other.write_text(RELOAD.format(when="accepting > 1", cooldown="1s"))
