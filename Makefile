@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find agent policies systemd -type f -not -name '*.pyc')
 
-.PHONY: help demo test check unit lock wheel clean
+.PHONY: help demo test check unit bench mutants docs lock wheel clean
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
@@ -45,6 +45,15 @@ test: check  ## Every check and every test that this machine can run (under 10 m
 unit: $(VENV)/.installed  ## The fast tests only
 	@$(BIN)/python -m pytest tests/unit tests/scenarios
 
+bench: $(VENV)/.installed  ## What the product costs: CPU per pass, replay (under 3 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m bench
+
+mutants: $(VENV)/.installed  ## Would a test notice a wrong line in evaluate, track or decide? (under 5 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m mutation
+
+docs: $(VENV)/.installed  ## Write the generated pages anew
+	@$(BIN)/paramedic check --reference > docs/policy-reference.md
+
 lock: $(VENV)/.locked  ## Resolve requirements.lock anew
 	@$(BIN)/pip-compile --quiet --all-extras --all-build-deps --allow-unsafe --generate-hashes --strip-extras --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --no-annotate --no-header \
@@ -53,4 +62,4 @@ lock: $(VENV)/.locked  ## Resolve requirements.lock anew
 wheel: $(VENV)/.installed  ## Build dist/*.whl
 
 clean:  ## Remove what was made here
-	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .mutants
