@@ -39,7 +39,7 @@ class Stance:
 
     @property
     def longest_step_s(self) -> float:
-        """More time than this between two looks was not looked at, and counts for no timer."""
+        """More time than this between two looks was not looked at, and counts for no timer beyond it."""
         return max(LONGEST_STEP_S, LONGEST_STEP_INTERVALS * self.interval_s)
 
 
