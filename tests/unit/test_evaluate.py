@@ -118,7 +118,7 @@ DARK: dict[str, Value] = {"status": NOT_READ, "rss": NOT_READ, "age": 7.0}
         ("sum(worker.rss) > 50 MiB", (BUSY, IDLE, IDLE), "no"),
         ("0.5 * sum(worker.rss) >= 25 MiB", (BUSY, IDLE, IDLE), "yes"),
         ("sum(worker.rss) > 1 MiB", (BUSY, DARK), "unknown"),
-        ("sum(worker.rss) < 1 MiB", (), "yes"),
+        ("sum(worker.rss) == 0 B", (), "yes"),
         ("max(worker.rss) == 30 MiB", (IDLE, BUSY, IDLE), "yes"),
         ("min(worker.rss) == 10 MiB", (BUSY, IDLE, BUSY), "yes"),
         ("max(worker.rss) > 1 MiB", (), "unknown"),
@@ -172,6 +172,7 @@ def test_is_unknown_is_the_only_question_that_unknown_answers() -> None:
         ("supervisor.program", Subject("supervisor.program", "main/a:b"), 'name is "a:b" and owner is main', "yes"),
         ("orphan", Subject("orphan", "main/daphne@7"), "name is daphne and owner is main", "yes"),
         ("orphan", Subject("orphan", "main/odd@name@7"), 'name is "odd@name"', "yes"),
+        ("supervisor.program", Subject("supervisor.program", "main/a/b"), 'name is "a/b" and owner is main', "yes"),
         ("supervisor", MAIN, "name != main", "no"),
     ],
 )
@@ -331,4 +332,6 @@ def test_when_gone_says_what_is_so() -> None:
     assert when_gone(worker, facts(subject(WEB))) == Verdict(Truth.NO, "uwsgi.worker:web/1 is gone")
     dark = facts(subject(WEB, unread=frozenset(["uwsgi.worker"])))
     assert when_gone(worker, dark) == Verdict(Truth.UNKNOWN, "uwsgi.worker:web/1 cannot be seen")
+    slashed = Subject("supervisor.program", "main/a/b")
+    assert when_gone(slashed, facts(subject(MAIN, unread=frozenset(["supervisor.program"])))).truth is Truth.UNKNOWN
     assert when_gone(MAIN, facts()) == Verdict(Truth.NO, "supervisor:main is gone")

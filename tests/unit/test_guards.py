@@ -37,7 +37,7 @@ def only_decision(of: Policy, where: Situation, *tried: Attempt, about: Subject 
 def words(decision: Act | Hold) -> tuple[str, str, str, float | None]:
     """(guard, reason, way out, until)."""
     assert isinstance(decision, Hold), decision
-    assert (decision.policy, decision.guard in MEANINGS) == ("p", True)
+    assert (decision.policy, decision.guard in MEANINGS, isinstance(decision.subject, Subject)) == ("p", True, True)
     return decision.guard, decision.reason, decision.way_out, decision.until
 
 
@@ -93,6 +93,10 @@ def test_a_chain_of_causes_is_followed_to_its_root() -> None:
     )
     circle = facts(subject(orphan, {}, cause=program), subject(program, {}, cause=orphan))
     assert root_cause(orphan, circle) == program, "a circle ends where it began"
+    elsewhere = facts(
+        *(subject(one, {}, cause=cause) for one, cause in ((orphan, program), (program, WEB), (WEB, program)))
+    )
+    assert root_cause(orphan, elsewhere) == WEB, "also one that does not come back to the start"
     unseen = facts(subject(orphan, {}, cause=MAIN))
     assert root_cause(orphan, unseen) == MAIN, "a cause that cannot be seen explains, too"
 
@@ -256,6 +260,9 @@ def test_an_observer_cools_and_counts_as_if_it_had_acted() -> None:
     long_ago = replace(seen, started=600.0)
     assert words(only_decision(watched, situation(None, long_ago)))[:1] == ("limit",)
     assert isinstance(only_decision(replace(watched, mode="act"), situation(None, seen)), Act)
+    ladder = policy("notify chain_reload", mode="act")
+    told = attempt(Status.MET, action="notify", finished=900.0)
+    assert isinstance(only_decision(ladder, situation(None, told, seen), told), Act), "what was only seen does not cool"
 
 
 def met(*times: float) -> list[Attempt]:
@@ -332,7 +339,10 @@ def test_four_workers_that_ask_for_one_reload_are_one_target() -> None:
     workers = [subject(Subject("uwsgi.worker", f"web/{n}"), {"rss": n * MIB}, parent=WEB) for n in range(4)]
     of = policy(watch="uwsgi.worker", over="refuse")
     cases = [Case(of, one.subject, YES, (), MINE) for one in workers]
-    assert isinstance(decide(cases, situation(facts(GROWN, *workers)))[0], Act)
+    larger = subject(API, {"rss": 9000 * MIB})
+    found = decide(cases, situation(facts(GROWN, larger, *workers)))[0]
+    assert isinstance(found, Act)
+    assert (found.target, found.subject in [worker.subject for worker in workers]) == (WEB, True)
 
 
 def test_over_max_targets_the_others_queue_and_notices_do_not() -> None:
@@ -381,7 +391,11 @@ def test_a_named_instance_is_the_target_of_a_host_policy() -> None:
     chosen = only_decision(named, situation(seen), about=HOST)
     assert isinstance(largest, Act)
     assert isinstance(chosen, Act)
-    assert (largest.target, chosen.target) == (API, WEB)
+    assert (largest.target, chosen.target, largest.subject, largest.why) == (API, WEB, HOST, "it is so")
+    turned = facts(subject(WEB, big), subject(API, small), host)
+    found = only_decision(on_host, situation(turned), about=HOST)
+    assert isinstance(found, Act)
+    assert found.target == WEB
     missing = replace(on_host, do=(Rung("chain_reload", {"uwsgi": "gone"}),))
     held = only_decision(missing, situation(seen), about=HOST)
     assert words(held) == ("no target", "no uWSGI instance gone is configured", "stack.uwsgi", None)
@@ -389,6 +403,16 @@ def test_a_named_instance_is_the_target_of_a_host_policy() -> None:
     found = only_decision(on_host, situation(dark), about=HOST)
     assert isinstance(found, Act)
     assert found.target == API, "what is not read is not the largest"
+
+
+def test_memory_is_decided_after_everything_else() -> None:
+    restart = replace(policy("restart_supervisord", "supervisor", "running > 0"), name="q")
+    seen = facts(GROWN, subject(MAIN, {"diagnosis": "daemon-dead"}))
+    cases = [Case(policy(), WEB, replace(YES, weight=9e9), (), MINE), Case(restart, MAIN, YES, (), MINE)]
+    first, second = decide(cases, situation(seen))
+    assert isinstance(first, Act)
+    assert first.target == MAIN
+    assert words(second)[:2] == ("one at a time", "restart_supervisord on supervisor:main runs")
 
 
 def test_the_words_of_the_ladder() -> None:
@@ -399,6 +423,9 @@ def test_the_words_of_the_ladder() -> None:
         "tried again in 5s",
         1005.0,
     )
+    assert isinstance(only_decision(policy(cooldown_s=0.0), situation(), replace(last, finished=990.0)), Act)
+    mixed = [replace(last, finished=900.0), attempt(Status.MISSED, rung=0, finished=940.0), last]
+    assert words(only_decision(policy(cooldown_s=0.0), situation(), *mixed))[3] == 1005.0, "counted since another end"
     thrice = [replace(last, finished=at) for at in (900.0, 920.0, 970.0)]
     assert words(only_decision(policy(cooldown_s=0.0), situation(), *thrice))[3] == 970.0 + 40.0
     patient = policy(cooldown_s=90.0)

@@ -95,9 +95,7 @@ def test_time_goes_on_over_a_reboot_and_an_hour_that_nobody_saw_fires_nothing() 
     before = day(50, 150, 150)
     after = [replace(one, monotonic=5.0 + n * 5, wall=one.wall + 3600.0) for n, one in enumerate(day(*[150] * 10))]
     found = run([*before, *after], of=replace(GROWN, for_s=60.0))
-    assert [one.wall for one in found.would] == [after[8].wall], (
-        "5 s before, at most 15 s for the gap, the rest after it"
-    )
+    assert [one.wall for one in found.would] == [after[8].wall], "5 s before, 15 s of the gap, the rest after"
 
 
 def test_nothing_comes_of_nothing() -> None:
