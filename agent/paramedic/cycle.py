@@ -90,6 +90,7 @@ class Cycle:
             self.mind, removed = adopted(self.mind, self.book.policies, self.rulebook.policies, clock.monotonic())
             self.book = book_of(self.rulebook.policies)
             self.past.need(self.book.needed)
+            self.recorder.flush()
             recall_windows(self.journal, self.past, clock.wall(), clock.monotonic())
             self._close(removed, clock.wall())
             log.info("policies changed: %d are in force", len(self.book.judges))

@@ -36,7 +36,10 @@ class Explanation:
             return "does nothing: it cannot be told, and unknown never acts"
         if self.verdict.truth is Truth.NO:
             return "does nothing: its condition does not hold"
-        if not self.state.startswith(Phase.FIRING.value):
+        if self.state == Phase.QUIET.value:
+            when = f"at {self.policy.at}" if self.policy.at else f"once it held for {render_seconds(self.policy.for_s)}"
+            return f"waits: its condition holds, and it acts {when}"
+        if self.state != Phase.FIRING.value:
             return f"waits: {self.state}"
         return f"holds ({hold.guard}): {hold.reason}; way out: {hold.way_out}" if hold else "acts"
 

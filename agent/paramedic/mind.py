@@ -12,6 +12,7 @@ from paramedic.model.facts import Facts, Subject
 from paramedic.model.policy import Condition, Policy, Window, windows
 from paramedic.model.readings import Identity
 from paramedic.model.record import Act, Attempt, Hold, Incident, Phase, Report, RuleState, Slot, Status
+from paramedic.model.vocabulary import ACTIONS
 
 REMEMBERED_S = 2 * 86400.0
 REMEMBERED_PERIODS = 3
@@ -100,10 +101,11 @@ def recalled(
 ) -> tuple[Mind, list[Incident]]:
     """(the mind an earlier agent left, incidents whose policy is no more).
 
-    An intent without an outcome counts as done and is judged by facts. Times that the wall clock puts into
+    An intent without an outcome counts as done and is judged by facts; actions that this version does not have are
+    left out. Times that the wall clock puts into
     the future, because it was set back, become `now`. `serial` counts the incidents there ever were.
     """
-    left = tuple(_recalled(attempt, now) for attempt in attempts)
+    left = tuple(_recalled(attempt, now) for attempt in attempts if attempt.action in ACTIONS)
     began = {attempt.incident for attempt in left}
     rules = {
         (one.policy, one.subject): RuleState(Phase.FIRING if one.told or one.id in began else Phase.PENDING)

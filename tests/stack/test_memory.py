@@ -101,7 +101,7 @@ def test_an_app_that_no_longer_imports_is_never_reloaded_onto(stack: EmbeddedSta
 def test_a_worker_over_its_limit_during_a_chain_does_not_start_another(stack: EmbeddedStack) -> None:
     stack.start_uwsgi()
     pids = stack.worker_pids()
-    held = [threading.Thread(target=stack.status, args=(stack.uwsgi_port, "/slow/6")) for _ in range(2)]
+    held = [threading.Thread(target=stack.status, args=(stack.uwsgi_port, "/slow/12")) for _ in range(2)]
     for thread in held:
         thread.start()
     wait_for("two workers are busy", lambda: sum(w["status"] == "busy" for w in stack.workers()) == 2)

@@ -459,6 +459,17 @@ def test_the_words_of_the_ladder() -> None:
     )
 
 
+def test_what_was_tried_under_another_ladder_is_no_rung_of_this_one() -> None:
+    """The policy was changed while no agent ran: a rung that is not there must not be looked up."""
+    for status in (Status.INTERRUPTED, Status.REFUSED, Status.MISSED, Status.MET):
+        beyond = attempt(status, rung=5, finished=10.0)
+        found = only_decision(policy(cooldown_s=0.0), situation(), beyond)
+        assert isinstance(found, Act)
+        assert found.rung == 0
+        other = attempt(status, action="notify", finished=10.0)
+        assert isinstance(only_decision(policy(cooldown_s=0.0), situation(), other), Act)
+
+
 def test_giving_up_names_everything_that_was_tried() -> None:
     missed = attempt(Status.MISSED, finished=900.0, detail="worker 3 never came")
     told = attempt(Status.MET, action="notify", rung=1, finished=950.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paramedic.decide.case import Case, Situation
+from paramedic.model.policy import Policy
 from paramedic.model.record import Attempt, Hold, Status
 from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import ACTIONS, NOTIFY
@@ -18,7 +19,7 @@ MOST_INTERRUPTED = 3
 def rung_of(case: Case, situation: Situation) -> int | Hold:
     """The rung to take now, or why none is."""
     is_observing = situation.is_observing or case.policy.mode == "observe"
-    tried = [attempt for attempt in case.tried if is_observing or attempt.status is not Status.OBSERVED]
+    tried = [a for a in case.tried if _is_of(a, case.policy) and (is_observing or a.status is not Status.OBSERVED)]
     if not tried:
         return 0
     last = tried[-1]
@@ -35,6 +36,11 @@ def rung_of(case: Case, situation: Situation) -> int | Hold:
         left = render_seconds(settled - situation.now)
         return case.hold("settling", f"{last.action} was met", f"judged in {left}", settled)
     return last.rung + 1 if last.rung + 1 < len(case.policy.do) else _exhausted(case, tried)
+
+
+def _is_of(attempt: Attempt, policy: Policy) -> bool:
+    """Whether it was a rung of this ladder: the policy may have been another one when an earlier agent took it."""
+    return attempt.rung < len(policy.do) and policy.do[attempt.rung].action == attempt.action
 
 
 def _ended(attempt: Attempt) -> float:
