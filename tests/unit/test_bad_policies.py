@@ -103,15 +103,16 @@ def test_the_folder_holds_what_is_tested() -> None:
     assert not [path.name for path in FOLDER.iterdir() if path.suffix != ".yaml"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.stem))
-def test_a_bad_file_gets_exactly_these_errors(path: Path) -> None:
-    found = short(path, errors_of(path))
-    assert found == expected(path)
-    assert found, "it was accepted"
-    for error in found:
-        assert re.match(r"[0-9]+:[0-9]+: cannot \S", error), error
-        assert len(error.splitlines()) == 1
-        assert error.isprintable()
+@pytest.mark.parametrize("letter", sorted({path.stem[0] for path in FILES}))
+def test_a_bad_file_gets_exactly_these_errors(letter: str) -> None:
+    for path in [path for path in FILES if path.stem[0] == letter]:
+        found = short(path, errors_of(path))
+        assert found == expected(path), path.name
+        assert found, f"{path.name} was accepted"
+        for error in found:
+            assert re.match(r"[0-9]+:[0-9]+: cannot \S", error), error
+            assert len(error.splitlines()) == 1
+            assert error.isprintable()
 
 
 def test_all_files_together_get_every_error_of_every_file() -> None:
