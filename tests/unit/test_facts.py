@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from paramedic.facts import join, learn
+from paramedic.facts import join, learn, with_causes
 from paramedic.facts.supervisor import diagnose
 from paramedic.model.facts import Known, Preflight, Subject, SupervisorKnown, Unknown
 from paramedic.model.readings import (
@@ -23,7 +23,7 @@ from paramedic.model.readings import (
     Unreadable,
     UwsgiReading,
 )
-from unit.builders import DAEMON, MAIN, MIB, SOCKET, WEB, gone, supervisor, uwsgi, worker
+from unit.builders import DAEMON, MAIN, MIB, SOCKET, WEB, gone, subject, supervisor, uwsgi, worker
 
 ABSENT = PathReading(PathKind.ABSENT)
 KEPT = RpcReading("/tmp/.paramedic-0/supervisor.sock", "RUNNING", 100, "shop", ())
@@ -211,3 +211,21 @@ def test_a_baseline_is_the_first_uss_after_a_minute_and_goes_with_its_worker() -
     assert after(5, settled, pid=12).baselines == {}
     unread: dict[str, UwsgiReading | Unreadable] = {"web": Unreadable("silence")}
     assert learn(settled, sample(uwsgi=unread)).baselines == settled.baselines
+
+
+def test_an_owner_in_a_state_that_explains_is_the_cause_of_what_belongs_to_it() -> None:
+    program, orphan = Subject("supervisor.program", "main/daphne"), Subject("orphan", "main/daphne@7")
+    for diagnosis, explains in (("daemon-dead", True), ("socket-stale", True), ("auth-refused", False), ("ok", False)):
+        found = with_causes(
+            {
+                MAIN: subject(MAIN, {"diagnosis": diagnosis}),
+                program: subject(program, {"diagnosis": "program-fatal"}, parent=MAIN),
+                orphan: subject(orphan, {"kind": "program"}, parent=MAIN, cause=program),
+            }
+        )
+        assert found[program].cause == (MAIN if explains else None), diagnosis
+        assert found[orphan].cause == program, "a cause that is known already stays: so they form chains"
+    silent = with_causes({MAIN: subject(MAIN, {"diagnosis": Unknown("?")}), program: subject(program, parent=MAIN)})
+    assert silent[program].cause is None, "unknown explains nothing"
+    alone = with_causes({program: subject(program, parent=MAIN)})
+    assert alone[program].cause is None
