@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"paramedic: {wrong}", file=sys.stderr)
         return 2
     if not found.passes:
-        print("no samples: the agent records them while it runs", file=sys.stderr)
+        print("no samples: the agent records them while it runs, a minute at a time", file=sys.stderr)
         return 3
     print(json.dumps(_document(found))) if arguments.json else _print(found)
     return 1 if found.missing or any(would.did is None for would in found.would) else 0
