@@ -43,7 +43,7 @@ class Cycle:
     def __init__(self, settings: Settings, rulebook: Rulebook, journal: Journal, spool: Spool, begin: Begin) -> None:
         self.settings = settings
         self.rulebook = rulebook
-        self.book = book_of(rulebook.policies)
+        self.book, self._adopted = book_of(rulebook.policies), rulebook.policies
         self.journal = journal
         self.recorder = Recorder(journal)
         self.spool = spool
@@ -69,13 +69,20 @@ class Cycle:
         self.mind = replace(thought.mind, attempts=(*thought.mind.attempts, *(attempt for _, attempt in begun)))
         for act, attempt in begun:
             if attempt.status is Status.RUNNING:
-                self._begin(attempt, self._job(act, facts))
+                self._start(attempt, self._job(act, facts))
         for event in thought.events:
             mine = [attempt for attempt in self.mind.attempts if attempt.incident == event.incident.id]
             self.spool.tell(event.name, event.sentence, as_json(event.incident, mine))
         self.recorder.take(facts)
         self.preparation.refresh(sample)
         return Passed(facts, thought, stance)
+
+    def _start(self, attempt: Attempt, job: Job) -> None:
+        """Begin a repair; one that cannot even begin is refused, and holds nothing."""
+        try:
+            self._begin(attempt, job)
+        except (RuntimeError, OSError) as error:
+            self.take_report(attempt.id, Report(True, f"{attempt.action} could not be started: {error}"))
 
     def stance(self, facts: Facts) -> Stance:
         """How the agent stands to `facts`: observing, ordered to pause, where and how often it looks."""
@@ -86,13 +93,15 @@ class Cycle:
     def reload(self, force: bool = False) -> None:
         """Take over policy files that changed, all of them or none; what did not change keeps its states."""
         before = self.rulebook.errors
-        if self.rulebook.refresh(force):
-            self.mind, removed = adopted(self.mind, self.book.policies, self.rulebook.policies, clock.monotonic())
-            self.book = book_of(self.rulebook.policies)
+        self.rulebook.refresh(force)
+        if self.rulebook.policies is not self._adopted:
+            after = self.rulebook.policies
+            mind, removed = adopted(self.mind, self.book.policies, after, clock.monotonic())
+            self._close(removed, clock.wall())
+            self.mind, self.book, self._adopted = mind, book_of(after), after
             self.past.need(self.book.needed)
             self.recorder.flush()
             recall_windows(self.journal, self.past, clock.wall(), clock.monotonic())
-            self._close(removed, clock.wall())
             log.info("policies changed: %d are in force", len(self.book.judges))
         if self.rulebook.errors and self.rulebook.errors != before:
             log.error("changed policies are not used, the old ones stay: %s", "; ".join(self.rulebook.errors))

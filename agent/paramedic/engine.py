@@ -5,7 +5,7 @@ The live agent, and whatever tests, explains or replays policies, think with thi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 
@@ -23,6 +23,7 @@ from paramedic.track import track
 LONGEST_STEP_INTERVALS = 3.0
 LONGEST_STEP_S = 15.0
 RESTARTS_KEPT_S = 7 * 86400.0
+CARRIED_ON_S = 3 * 3600.0
 QUIET = RuleState()
 _WAITS = ("in flight", "one at a time", "max_targets", "stale sample", "settling")
 
@@ -67,45 +68,48 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     judged = tuple(new for new, old in zip(attempts, mind.attempts, strict=True) if new is not old)
     by_incident = _by_incident(attempts, mind)
     slots, due = schedule.step(book.by_name.values(), mind.slots, facts.wall, stance.zone, stance.host)
-    rules, verdicts = _look(mind, book, View(facts, past), stance, due, by_incident)
+    rules, verdicts, untold = _look(mind, book, View(facts, past), stance, due, by_incident)
     calendars = {name for name, policy in book.by_name.items() if policy.at is not None}
-    course = Course(rules, verdicts, by_incident, facts, mind.serial, calendars, _spent(mind, rules, facts))
+    spent = _spent(mind, rules, verdicts, facts, stance.orders)
+    course = Course(rules, verdicts, by_incident, facts, mind.serial, calendars, spent)
     incidents, closed = incident.open_and_close(mind.incidents, course)
     rules = {
-        key: rule for key, rule in _new_rounds(mind, incidents, rules, facts).items() if rule.phase is not Phase.QUIET
+        key: rule for key, rule in _new_rounds(mind, incidents, rules, facts).items() if rule.phase is not QUIET.phase
     }
     processes, restarts = _processes(mind, facts)
+    now = facts.monotonic
     situation = Situation(
-        facts, facts.monotonic, stance.is_observing, attempts, stance.orders, rules, restarts, stance.zone
+        facts, now, stance.is_observing, attempts, stance.orders, rules, restarts, stance.zone, untold
     )
-    decisions = decide.decide(cases_of(book, rules, verdicts, incidents, by_incident), situation)
+    cases = cases_of(book, rules, verdicts, incidents, by_incident)
+    decisions = [*decide.decide(cases, situation), *_untellable(rules, verdicts)]
     holds = _holds(mind.holds, rules, decisions)
-    told = {key: hold for key, hold in holds.items() if hold.guard != "limit" or mind.trips.get(key) != hold.until}
-    events = incident.news(incidents.values(), rules, by_incident, told)
+    events = incident.news(incidents.values(), rules, by_incident, _not_told(mind, holds))
     for event in events:
         key = (event.incident.policy, event.incident.subject)
         incidents[key] = incident.told(incidents[key], event)
     opened = [one for key, one in incidents.items() if key not in mind.incidents or mind.incidents[key].id != one.id]
-    farewells = (incident.farewell(one, by_incident.get(one.id, ())) for one in closed)
+    open_ids = {one.id for one in incidents.values()}
+    kept, trips = remembered(attempts, facts, book, open_ids), _trips(mind, holds, facts)
     return Thought(
-        mind=Mind(
-            rules,
-            incidents,
-            remembered(attempts, facts, book),
-            holds,
-            mind.serial + len(opened),
-            processes,
-            restarts,
-            _trips(mind, holds, facts),
-            slots,
-        ),
+        mind=Mind(rules, incidents, kept, holds, mind.serial + len(opened), processes, restarts, trips, slots),
         verdicts=verdicts,
         decisions=tuple(decisions),
         judged=judged,
         changed=(*closed, *(one for key, one in incidents.items() if mind.incidents.get(key) != one)),
         held=_new_holds(mind.holds, holds, incidents),
-        events=(*filter(None, farewells), *events),
+        events=(*_farewells(closed, by_incident, stance.orders), *events),
     )
+
+
+def _farewells(
+    closed: Sequence[Incident], by_incident: Mapping[str, Sequence[Attempt]], orders: Orders
+) -> Iterator[Event]:
+    """What is told of incidents that closed; nothing of those that were a person's."""
+    for one in closed:
+        event = incident.farewell(one, by_incident.get(one.id, ()))
+        if event is not None and orders.pause is None and one.id not in orders.acknowledged:
+            yield event
 
 
 def cases_of(
@@ -141,7 +145,7 @@ def _look(
     stance: Stance,
     due: frozenset[str],
     by_incident: Mapping[str, Sequence[Attempt]],
-) -> tuple[dict[Key, RuleState], dict[Key, Verdict]]:
+) -> tuple[dict[Key, RuleState], dict[Key, Verdict], set[Key]]:
     """Evaluate and track every policy on every subject it watches, those that vanished included.
 
     What is quiet and not true stays quiet without a word: that is nearly everything, in nearly every pass.
@@ -151,6 +155,8 @@ def _look(
         states.setdefault(name, {})[subject] = state
     rules: dict[Key, RuleState] = {}
     verdicts: dict[Key, Verdict] = {}
+    untold: set[Key] = set()
+    waited_for = {name for policy in book.by_name.values() for name in policy.unless}
     now, longest = view.facts.monotonic, stance.longest_step_s
     for judge in book.judges:
         policy, starts = judge.policy, judge.starts
@@ -161,14 +167,16 @@ def _look(
             for found in view.facts.of_kind(policy.watch)
             if (mine and found.subject in mine) or (is_asked and starts(found, view) is True)
         ]
+        if policy.name in waited_for:
+            untold |= {(policy.name, f.subject) for f in view.facts.of_kind(policy.watch) if starts(f, view) is None}
         for subject in (*(found.subject for found in looked), *(s for s in mine if s not in view.facts.subjects)):
             key, state = (policy.name, subject), mine.get(subject, QUIET)
             verdict = _verdict(judge, subject, state, view)
             if policy.at is not None and state.phase is not Phase.QUIET:
-                verdict = _carried_on(mind, key, verdict, by_incident)
+                verdict = _carried_on(mind, key, verdict, by_incident, view.facts.wall)
             rules[key] = track(state, verdict.truth, policy.for_s, policy.keep_s, now, longest)
             verdicts[key] = verdict
-    return rules, verdicts
+    return rules, verdicts, untold
 
 
 def _verdict(judge: Judge, subject: Subject, state: RuleState, view: View) -> Verdict:
@@ -178,38 +186,51 @@ def _verdict(judge: Judge, subject: Subject, state: RuleState, view: View) -> Ve
     return judge.verdict(found, view, state.phase in (Phase.FIRING, Phase.RESOLVING))
 
 
-def _carried_on(mind: Mind, key: Key, verdict: Verdict, by_incident: Mapping[str, Sequence[Attempt]]) -> Verdict:
+def _carried_on(
+    mind: Mind, key: Key, verdict: Verdict, by_incident: Mapping[str, Sequence[Attempt]], wall: float
+) -> Verdict:
     """What a calendar policy began goes on while it waits for an outcome or its turn, and climbs while it is needed."""
     mine, hold = mind.incidents.get(key), mind.holds.get(key)
     if mine is not None and any(attempt.status.is_open for attempt in by_incident.get(mine.id, ())):
-        return Verdict(Truth.YES, verdict.evidence, verdict.weight)
-    waits = mine is not None and (hold is None or hold.guard in _WAITS)
+        return verdict if verdict.truth is Truth.YES else Verdict(Truth.UNKNOWN, verdict.evidence)
+    is_its_time = mine is not None and abs(wall - mine.opened) < CARRIED_ON_S
+    waits = is_its_time and (hold is None or hold.guard in _WAITS)
     return verdict if waits and verdict.truth is Truth.YES else Verdict(Truth.NO, verdict.evidence)
 
 
-def _spent(mind: Mind, rules: Mapping[Key, RuleState], facts: Facts) -> set[Key]:
-    """Where a ladder ended without help long enough ago."""
-    return {
+def _spent(
+    mind: Mind, rules: Mapping[Key, RuleState], verdicts: Mapping[Key, Verdict], facts: Facts, orders: Orders
+) -> set[Key]:
+    """Where a ladder ended without help long enough ago, and no person took over."""
+    over = {
         key
         for key, hold in mind.holds.items()
         if hold.guard == "gave up"
         and hold.until is not None
         and facts.monotonic >= hold.until
+        and key in mind.incidents
+    }
+    return {
+        key
+        for key in over
+        if orders.pause is None
+        and mind.incidents[key].id not in orders.acknowledged
         and key in rules
         and rules[key].phase is Phase.FIRING
         and rules[key].last is Truth.YES
+        and verdicts[key].is_acute
     }
 
 
 def _new_rounds(
     mind: Mind, incidents: Mapping[Key, Incident], rules: Mapping[Key, RuleState], facts: Facts
 ) -> dict[Key, RuleState]:
-    """A new round's ladder begins now."""
+    """The rules that are not quiet; a new round's ladder begins now."""
+    begun = {k for k, one in incidents.items() if k in mind.incidents and mind.incidents[k].id != one.id}
     return {
-        key: replace(rule, since=facts.monotonic)
-        if key in incidents and key in mind.incidents and incidents[key].id != mind.incidents[key].id
-        else rule
+        key: replace(rule, since=facts.monotonic) if key in begun else rule
         for key, rule in rules.items()
+        if rule.phase is not Phase.QUIET
     }
 
 
@@ -230,6 +251,15 @@ def _processes(mind: Mind, facts: Facts) -> tuple[dict[Subject, Identity], dict[
     return processes, restarts
 
 
+def _untellable(rules: Mapping[Key, RuleState], verdicts: Mapping[Key, Verdict]) -> list[Hold]:
+    """A firing policy whose condition cannot be told any more holds for that."""
+    return [
+        Hold(key[0], key[1], "unknown", f"it cannot be told: {verdicts[key].evidence}", "it can be read again")
+        for key, rule in rules.items()
+        if rule.phase is Phase.FIRING and verdicts[key].truth is Truth.UNKNOWN
+    ]
+
+
 def _holds(
     before: Mapping[Key, Hold], rules: Mapping[Key, RuleState], decisions: Sequence[Act | Hold]
 ) -> dict[Key, Hold]:
@@ -241,6 +271,11 @@ def _holds(
         else:
             found.pop((decision.policy.name, decision.subject), None)
     return found
+
+
+def _not_told(mind: Mind, holds: Mapping[Key, Hold]) -> dict[Key, Hold]:
+    """The holds without breakers that were told of already: an open one is told once, however often it holds."""
+    return {key: hold for key, hold in holds.items() if hold.guard != "limit" or mind.trips.get(key) != hold.until}
 
 
 def _trips(mind: Mind, holds: Mapping[Key, Hold], facts: Facts) -> dict[Key, float]:

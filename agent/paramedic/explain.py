@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from paramedic.decide import Case, Situation, examine
+from paramedic import schedule
+from paramedic.decide import Case, Situation, examine, note_wanted
 from paramedic.engine import Stance
 from paramedic.evaluate import Node, View, judge_of, tree, when_gone
 from paramedic.evaluate.compile import Past
@@ -27,6 +29,7 @@ class Explanation:
     state: str
     incident: Incident | None
     guards: tuple[tuple[str, Hold | None], ...]
+    next_time: str = ""
 
     @property
     def conclusion(self) -> str:
@@ -37,7 +40,7 @@ class Explanation:
         if self.verdict.truth is Truth.NO:
             return "does nothing: its condition does not hold"
         if self.state == Phase.QUIET.value:
-            when = f"at {self.policy.at}" if self.policy.at else f"once it held for {render_seconds(self.policy.for_s)}"
+            when = self.next_time or f"once it held for {render_seconds(self.policy.for_s)}"
             return f"waits: its condition holds, and it acts {when}"
         if self.state != Phase.FIRING.value:
             return f"waits: {self.state}"
@@ -66,8 +69,24 @@ def explain(mind: Mind, policy: Policy, subject: Subject, facts: Facts, past: Pa
         mind.restarts,
         stance.zone,
     )
+    note_wanted(_firing(mind, policy), situation)
     guards = tuple(examine(Case(policy, subject, verdict, tried, incident), situation))
-    return Explanation(policy, subject, verdict, trees, _state(policy, rule), incident, guards)
+    return Explanation(
+        policy, subject, verdict, trees, _state(policy, rule), incident, guards, _next_time(policy, facts, stance)
+    )
+
+
+def _firing(mind: Mind, policy: Policy) -> list[Case]:
+    firing = [s for (name, s), rule in mind.rules.items() if name == policy.name and rule.phase is Phase.FIRING]
+    return [Case(policy, subject, Verdict(Truth.YES, "")) for subject in firing]
+
+
+def _next_time(policy: Policy, facts: Facts, stance: Stance) -> str:
+    """When a calendar policy looks again."""
+    slots, _ = schedule.step([policy], {}, facts.wall, stance.zone, stance.host)
+    found = slots[policy.name].next_at if policy.name in slots else None
+    zone = policy.zone or stance.zone
+    return "" if found is None else f"at {datetime.fromtimestamp(found, zone):%a %Y-%m-%d %H:%M} ({zone})"
 
 
 def _state(policy: Policy, rule: RuleState) -> str:

@@ -10,7 +10,8 @@ from paramedic.model.facts import Facts, Subject, SubjectFacts
 from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status, Truth, Verdict
 
 Key = tuple[str, Subject]
-_MEMORY = ("rss is", "pss is", "uss is", "swap is", "memory.", "swap.")
+_MEMORY = ("rss is", "pss is", "uss is", "memory.used_percent", "memory.available")
+NOT_DONE = "not done"
 _BY_KIND = {"host": "memory-high", "uwsgi": "memory-high", "uwsgi.worker": "worker-memory"}
 
 
@@ -103,7 +104,9 @@ def farewell(incident: Incident, attempts: Sequence[Attempt]) -> Event | None:
     """What is told of an incident that closed, if its opening was told and its end was not."""
     if "opened" not in incident.told or incident.result in incident.told:
         return None
-    met = [attempt for attempt in attempts if attempt.status is Status.MET]
+    met = [attempt for attempt in attempts if attempt.status is Status.MET and attempt.action != "notify"]
+    if incident.result == NOT_DONE:
+        return Event(NOT_DONE, incident, "its time is over, and something held it: see history")
     if incident.result in ("refused", "gave up"):
         last = attempts[-1]
         return Event(incident.result, incident, f"{last.action} was {last.status}: {last.detail}")
@@ -142,6 +145,8 @@ def _result(mine: Sequence[Attempt], is_calendar: bool) -> str:
         return "healed"
     if statuses == {Status.OBSERVED}:
         return "observed"
+    if is_calendar and not mine:
+        return NOT_DONE
     if is_calendar and real:
         return "refused" if real[-1].status is Status.REFUSED else "gave up"
     return "cleared"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from paramedic import verify
@@ -15,7 +15,7 @@ from paramedic.model.record import Act, Attempt, Hold, Incident, Phase, Report, 
 from paramedic.model.vocabulary import ACTIONS
 
 REMEMBERED_S = 2 * 86400.0
-REMEMBERED_PERIODS = 3
+BREAKER_REMEMBERED_S = 21 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +135,23 @@ def adopted(mind: Mind, before: Sequence[Policy], after: Sequence[Policy], now: 
     return replace(mind, rules=rules, incidents=kept, holds=holds, slots=slots), removed
 
 
-def remembered(attempts: Sequence[Attempt], facts: Facts, book: Book) -> tuple[Attempt, ...]:
-    """Those that cooldowns, limits and open incidents may still ask about."""
-    periods = {name: policy.limit.per_s * REMEMBERED_PERIODS for name, policy in book.by_name.items()}
-    cooling = max((policy.cooldown_s for policy in book.by_name.values()), default=0.0)
-    shortest = max(REMEMBERED_S, cooling)
-    return tuple(
-        a
-        for a in attempts
-        if a.status.is_open or facts.monotonic - a.started < max(shortest, periods.get(a.policy, 0.0))
-    )
+def remembered(
+    attempts: Sequence[Attempt], facts: Facts, book: Book, open_incidents: Container[str]
+) -> tuple[Attempt, ...]:
+    """Those that cooldowns, limits and open incidents may still ask about.
+
+    A breaker is read off its attempts, with trials up to a day or a period apart: those of limited policies are few,
+    and kept for three weeks.
+    """
+    shortest = max(REMEMBERED_S, max((policy.cooldown_s for policy in book.by_name.values()), default=0.0))
+    limited = {name for name, policy in book.by_name.items() if policy.limit.count}
+
+    def is_needed(attempt: Attempt) -> bool:
+        age = facts.monotonic - attempt.started
+        is_fresh = age < (BREAKER_REMEMBERED_S if attempt.policy in limited else shortest)
+        return is_fresh or attempt.status.is_open or attempt.incident in open_incidents
+
+    return tuple(attempt for attempt in attempts if is_needed(attempt))
 
 
 def _recalled(attempt: Attempt, now: float) -> Attempt:

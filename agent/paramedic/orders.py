@@ -15,6 +15,8 @@ from paramedic.model.record import Orders, Pause
 MAX_BYTES = 256 * 1024
 FOREVER_S = 3600.0
 PATIENCE_S = 5.0
+LONGEST_S = 30 * 86400.0
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 def path_of(state_dir: str) -> str:
@@ -32,7 +34,7 @@ def read(state_dir: str, wall: float, monotonic: float, boot_id: str) -> Orders:
         pause = document.get("pause")
         acknowledged = {str(name): str(why) for name, why in document.get("acknowledged", {}).items()}
         return Orders(_pause(pause, wall, monotonic, boot_id) if pause else None, acknowledged)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         why = f"{path_of(state_dir)} cannot be read ({error}); paramedic resume writes it anew"
         return Orders(Pause(why, wall, wall + FOREVER_S))
 
@@ -40,7 +42,7 @@ def read(state_dir: str, wall: float, monotonic: float, boot_id: str) -> Orders:
 def _pause(pause: dict[str, Any], wall: float, monotonic: float, boot_id: str) -> Pause | None:
     is_same_boot = pause["boot"] == boot_id
     left = float(pause["until_monotonic"]) - monotonic if is_same_boot else float(pause["until"]) - wall
-    return Pause(str(pause["why"]), float(pause["since"]), wall + left) if left > 0 else None
+    return Pause(str(pause["why"]), float(pause["since"]), wall + min(left, LONGEST_S)) if left > 0 else None
 
 
 def pause(state_dir: str, seconds: float, why: str, wall: float, monotonic: float, boot_id: str) -> None:
@@ -85,7 +87,7 @@ def _load(state_dir: str) -> dict[str, Any]:
         found = json.loads(files.read_text(path_of(state_dir), MAX_BYTES))
     except FileNotFoundError:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not isinstance(found.get("acknowledged", {}), dict):
         raise ValueError("not a mapping")
     return found
 
@@ -94,7 +96,7 @@ def _change(state_dir: str, change: Callable[[dict[str, Any]], object], is_anew:
     with _locked(state_dir):
         try:
             document = _load(state_dir)
-        except ValueError:
+        except (ValueError, RecursionError):
             if not is_anew:
                 raise
             document = {}

@@ -14,10 +14,11 @@ from paramedic.engine import Stance, Thought, think
 from paramedic.mind import Mind, book_of, intent
 from paramedic.model.facts import Facts, Subject
 from paramedic.model.policy import Policy
-from paramedic.model.record import Act, Attempt
+from paramedic.model.record import Act, Attempt, Status
 from paramedic.windows import Windows
 
 SAME_S = 120.0
+JUST_BEFORE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class _Player:
         self.left = sorted(happened, key=lambda attempt: attempt.started_wall)
         self.would: list[Would] = []
         self.held: list[Held] = []
+        self.ending: dict[int, tuple[float, Attempt]] = {}
         self.passes, self.count = 0, 0
         self.first = self.last = 0.0
 
@@ -93,6 +95,7 @@ class _Player:
         self.first = self.first if self.passes else facts.wall
         self.passes, self.last = self.passes + 1, facts.wall
         self.past.take(facts)
+        self.mind = replace(self.mind, attempts=tuple(self._ended(a, facts.monotonic) for a in self.mind.attempts))
         thought = think(self.mind, self.book, facts, self.past, self.stance)
         self.mind = thought.mind
         for act in thought.acts:
@@ -103,12 +106,20 @@ class _Player:
         did = self._recorded(act, facts)
         self.count += 1
         made = replace(intent(act, self.mind, facts, facts.monotonic), id=self.count)
-        if did is not None and not did.status.is_open:
-            finished = facts.monotonic + max(0.0, (did.finished or did.started) - did.started)
-            made = replace(made, status=did.status, finished=finished, detail=did.detail, gained=did.gained)
+        if did is not None and not did.status.is_open and did.status is not Status.OBSERVED:
+            made = replace(made, status=Status.RUNNING)
+            self.ending[made.id] = (facts.monotonic + did.seconds, did)
         self.mind = replace(self.mind, attempts=(*self.mind.attempts, made))
         name, why = act.policy.name, act.why
         self.would.append(Would(facts.wall, name, act.subject, act.target, act.step.action, why, did))
+
+    def _ended(self, attempt: Attempt, now: float) -> Attempt:
+        """An action that did happen ends as it did, when it did."""
+        when, did = self.ending.get(attempt.id, (0.0, attempt))
+        if attempt.status is not Status.RUNNING or now <= attempt.started or now < when:
+            return attempt
+        ended = min(now - JUST_BEFORE_S, max(when, attempt.started))
+        return replace(attempt, status=did.status, finished=ended, detail=did.detail, gained=did.gained)
 
     def _recorded(self, act: Act, facts: Facts) -> Attempt | None:
         """The attempt that did happen here and now; each is found once."""

@@ -53,24 +53,32 @@ class Rulebook:
 
     def __init__(self, names: Sequence[str], policies: tuple[Policy, ...] | None = None) -> None:
         self._names = tuple(names)
-        self._seen = self._fingerprint()
+        self._seen = self._last = self._fingerprint()
         self.policies = load_files(files_of(names)) if policies is None else policies
         self.errors: tuple[str, ...] = ()
 
     def refresh(self, force: bool = False) -> bool:
-        """Whether other policies are in force now; `errors` says why not, where files changed and are invalid."""
-        seen = self._fingerprint()
-        if seen == self._seen and not force:
+        """Whether other policies are in force now; `errors` says why not, where files changed and are invalid.
+
+        A change counts when two looks saw the same: an editor or a deployment takes files away for a moment.
+        """
+        seen, before = self._fingerprint(), self._last
+        self._last = seen
+        if not force and (seen == self._seen or seen != before):
             return False
         self._seen = seen
         try:
             found = load_files(files_of(self._names))
+            if not found and self.policies:
+                raise PolicyErrors([f"{name}:1:1: cannot find any policy: the old ones stay" for name in self._names])
         except PolicyErrors as wrong:
             self.errors = tuple(wrong.errors)
             return False
         self.errors = ()
-        is_new, self.policies = found != self.policies, found
-        return is_new
+        if found == self.policies:
+            return False
+        self.policies = found
+        return True
 
     def files(self) -> list[str]:
         """The files in force: events on them hint at a change."""

@@ -9,8 +9,8 @@ from typing import Any
 from paramedic.cycle import Cycle, Passed
 from paramedic.incident import Key
 from paramedic.journal import as_json, facts_to_json
-from paramedic.model.facts import Facts, SubjectFacts, Unknown
-from paramedic.model.record import Phase
+from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
+from paramedic.model.record import Phase, RuleState
 from paramedic.model.units import render
 from paramedic.model.vocabulary import KINDS
 
@@ -35,7 +35,8 @@ def _seen(cycle: Cycle, passed: Passed) -> str:
     if firing:
         worst = firing[0]
         more = f" (and {len(firing) - 1} more)" if len(firing) > 1 else ""
-        return f"{worst.diagnosis} on {worst.subject}: {worst.evidence}{more}"
+        now = passed.thought.verdicts.get((worst.policy, worst.subject))
+        return f"{worst.diagnosis} on {worst.subject}: {now.evidence if now else worst.evidence}{more}"
     for found in passed.facts.subjects.values():
         diagnosis = found.fields.get("diagnosis")
         if isinstance(diagnosis, Unknown):
@@ -78,16 +79,19 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
             {"policy": h.policy, "subject": str(h.subject), "guard": h.guard, "reason": h.reason, "way_out": h.way_out}
             for h in cycle.mind.holds.values()
         ],
-        "rules": [
-            {"policy": name, "subject": str(subject), "phase": rule.phase.value, "held_s": rule.held_s}
-            | {"clear_s": rule.clear_s, "since": max(rule.since, -1.0), "last": rule.last.value}
-            for (name, subject), rule in cycle.mind.rules.items()
-        ],
+        "rules": [_rule(name, subject, rule) for (name, subject), rule in cycle.mind.rules.items()],
         "facts": facts_to_json(passed.facts),
         "past": cycle.past.published(passed.facts.monotonic),
         "restarts": {str(subject): at for subject, at in cycle.mind.restarts.items()},
         "troubles": _troubles(cycle),
     }
+
+
+def _rule(policy: str, subject: Subject, rule: RuleState) -> dict[str, Any]:
+    """Where a policy stands on a subject; `since` is null where an earlier agent saw it begin."""
+    since = rule.since if rule.since > float("-inf") else None
+    row = {"policy": policy, "subject": str(subject), "phase": rule.phase.value, "last": rule.last.value}
+    return row | {"held_s": rule.held_s, "clear_s": rule.clear_s, "since": since}
 
 
 def _invalid(cycle: Cycle) -> list[dict[str, str]]:

@@ -68,12 +68,13 @@ def judge(attempt: Attempt, facts: Facts) -> Attempt:
     seconds = facts.monotonic - attempt.started
     if is_met:
         told = "; ".join(filter(None, (attempt.detail, why)))
-        return replace(attempt, status=Status.MET, detail=told, gained={**attempt.gained, **gained}, seconds=seconds)
+        gains = {**attempt.gained, **gained}
+        return replace(attempt, status=Status.MET, detail=told, gained=gains, seconds=seconds, finished=facts.monotonic)
     if attempt.interrupted and not _is_under_way(attempt, facts, since):
         return replace(attempt, status=Status.INTERRUPTED, detail=f"the agent ended during it: {why}", seconds=seconds)
     if facts.monotonic - since > attempt.deadline_s:
         late = f"not met within {render_seconds(attempt.deadline_s)}: {why}"
-        return replace(attempt, status=Status.MISSED, detail=late, seconds=seconds)
+        return replace(attempt, status=Status.MISSED, detail=late, seconds=seconds, finished=facts.monotonic)
     return attempt
 
 

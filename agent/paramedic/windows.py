@@ -20,6 +20,7 @@ from paramedic.model.units import render_seconds
 BUCKETS = 40
 POINTS_NEEDED = 8
 SPAN_NEEDED = 0.25
+AHEAD_NEEDED = 0.5
 GAP_SHARE = 0.2
 REACH_SHARE = 0.95
 DROP = 3.0
@@ -55,7 +56,7 @@ class Bucket:
 class Ring:
     """One field of one subject over one window. `phase_s` spreads the ends of buckets over time."""
 
-    __slots__ = ("_trend", "_values", "_values_at", "buckets", "last_at", "phase_s", "width_s", "window_s")
+    __slots__ = ("_trend", "_unread", "_values", "_values_at", "buckets", "last_at", "phase_s", "width_s", "window_s")
 
     def __init__(self, window_s: float, phase: int) -> None:
         self.window_s = window_s
@@ -65,6 +66,7 @@ class Ring:
         self.last_at: float | None = None
         self._trend: tuple[int, Trend | Unknown] | None = None
         self._values: dict[str, Reading] = {}
+        self._unread: Unknown | None = None
         self._values_at = float("nan")
 
     def take(self, at: float, value: Reading) -> None:
@@ -79,6 +81,7 @@ class Ring:
             while buckets[0].index < index - BUCKETS:
                 buckets.popleft()
         self._values_at = float("nan")
+        self._unread = value if isinstance(value, Unknown) else None
         buckets[-1].take(at, value, 0.0 if last is None else at - last)
         self.last_at = at
 
@@ -117,14 +120,24 @@ class Ring:
         return Unknown(f"not read all the time: {missing}") if missing else None
 
     def _trending(self, func: str, now: float) -> Reading:
+        if self._unread is not None:
+            return Unknown(f"not read now: {self._unread.reason}")
         silent_s = now - (self.last_at if self.last_at is not None else now)
         if silent_s > GAP_SHARE * self.window_s:
             return Unknown(f"not looked at for {render_seconds(silent_s)}")
         trend = self._fresh_trend()
+        if func == "forecast" and not isinstance(trend, Unknown):
+            points = self._points()
+            trend = trend if points[-1][0] - points[0][0] >= AHEAD_NEEDED * self.window_s else self._too_short(points)
         if isinstance(trend, Unknown) or func == "slope":
             return trend if isinstance(trend, Unknown) else trend.slope
         level = self._newest() if trend.level is None else trend.level
         return level + trend.rise * self.window_s
+
+    def _too_short(self, points: Sequence[tuple[float, float]]) -> Unknown:
+        """A forecast looks a window ahead, so it must have seen half of one: else a saw-tooth looks like a leak."""
+        seen = render_seconds(points[-1][0] - points[0][0])
+        return Unknown(f"only {seen} were seen, too little to look {render_seconds(self.window_s)} ahead")
 
     def _fresh_trend(self) -> Trend | Unknown:
         """Reckoned once for each bucket: pairs are many."""
@@ -155,6 +168,8 @@ class Trend:
 
 def trend_of(points: Sequence[tuple[float, float]], window_s: float) -> Trend | Unknown:
     """The trend of (time, value), oldest first, of which drops (a recycled worker, a reload) are no part.
+
+    Unknown with too few points, or if they reach back less than a quarter of the window.
 
     One drop is taken out. Where drops recur they are the pattern: the forecast then runs through the saw-tooth.
     """
@@ -272,17 +287,3 @@ def _reading(value: Value | None, path: str) -> Reading:
 
 def _is_over(rings: Mapping[Looked, Ring], facts: Facts) -> bool:
     return all(facts.monotonic - (ring.last_at or facts.monotonic) > ring.window_s for ring in rings.values())
-
-
-class Published:
-    """The values of `Windows.published` again, for a reader outside the agent."""
-
-    def __init__(self, rows: Iterable[Sequence[str | float]]) -> None:
-        self._values = {(row[0], row[1], row[2], row[3]): row[4] for row in rows}
-
-    def value(self, subject: Subject, window: Window, now: float) -> Reading:  # noqa: ARG002
-        """What the agent saw through `window` in its last pass."""
-        found = self._values.get((str(subject), window.func, window.path, window.window_s))
-        if isinstance(found, str):
-            return Unknown(found.removeprefix("?"))
-        return Unknown(f"{window.path} was not read yet") if found is None else found

@@ -356,15 +356,16 @@ notify: {{ command: [{notify}], retry: 2s }}
         return found.stdout + found.stderr + failed
 
     def status(self, port: int, path: str = "/") -> int:
-        """The HTTP status of a request on a new connection, 0 when there was none."""
+        """The HTTP status of a request on a new connection, minus the errno (0 for a timeout) when there was none."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
                 answer.read()
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return int(error.code)
-        except OSError:
-            return 0
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            return -(getattr(reason, "errno", None) or 0)
 
     def supervisords(self) -> list[int]:
         """Living supervisords of our conf, children between fork and exec left out."""

@@ -366,7 +366,7 @@ def test_a_named_instance_is_the_target_of_a_host_policy() -> None:
     assert found.target == WEB
     missing = replace(on_host, do=(Rung("chain_reload", {"uwsgi": "gone"}),))
     held = only_decision(missing, situation(seen), about=HOST)
-    assert words(held) == ("no target", "no uWSGI instance gone is configured", "stack.uwsgi", None)
+    assert words(held) == ("no target", "no uWSGI instance gone is configured", "one in stack.uwsgi", None)
     dark = facts(subject(WEB, {"rss": Unknown("?"), "diagnosis": "ok"}), subject(API, small), host)
     found = only_decision(on_host, situation(dark), about=HOST)
     assert isinstance(found, Act)
@@ -409,7 +409,7 @@ def test_the_words_of_the_ladder() -> None:
     )
     assert isinstance(only_decision(ladder, situation(), replace(settled, finished=990.0)), Act)
     told = attempt(Status.MET, action="notify", finished=999.0)
-    sentence = "a person was told, and nothing else is to be done"
+    sentence = "a notice was given, and nothing else is to be done"
     assert words(only_decision(policy("notify"), situation(), told)) == ("told", sentence, "the condition clears", None)
     waiting = attempt(Status.DONE)
     assert words(only_decision(policy(), situation(), waiting)) == (
@@ -465,7 +465,7 @@ def test_examine_shows_every_guard_by_name_with_its_hold() -> None:
     assert "cannot help" in shown
     spent = Case(policy(), WEB, YES, (attempt(Status.MISSED),), MINE)
     shown = dict(examine(spent, situation()))
-    assert list(shown) == ["paused", "acknowledged", "ladder"], "without a rung there is nothing to guard"
+    assert list(shown) == ["paused", "acknowledged", "ladder", *(name_of(guard) for guard in GUARDS)]
     assert shown["ladder"] is not None
     assert shown["ladder"].guard == "gave up"
 

@@ -74,16 +74,20 @@ def test_a_policy_that_is_gone_takes_its_states_along() -> None:
     assert (mind.rules, mind.incidents, mind.holds, mind.slots, left) == ({}, {}, {}, {}, [OPEN])
 
 
-def test_what_a_limit_or_a_cooldown_may_ask_about_is_remembered() -> None:
+def test_what_a_limit_a_cooldown_or_an_open_incident_may_ask_about_is_remembered() -> None:
     day = 86400.0
     old = [attempt(Status.MET, started=1000.0 - days * day, policy=name) for days in (1, 3, 10, 30) for name in "pq"]
-    kept = remembered(old, facts(), book_of([policy(limit=Limit(3, 5 * day)), policy(name="q")]))
-    ages = [(a.policy, round((1000.0 - a.started) / day)) for a in kept]
-    assert ages == [("p", 1), ("q", 1), ("p", 3), ("p", 10)]
-    cool = remembered(old, facts(), book_of([policy(name="q", cooldown_s=4 * day)]))
-    assert [(a.policy, round((1000.0 - a.started) / day)) for a in cool] == [("p", 1), ("q", 1), ("p", 3), ("q", 3)]
+
+    def kept(*policies: Policy, opened: tuple[str, ...] = ()) -> list[tuple[str, int]]:
+        found = remembered(old, facts(), book_of(policies), opened)
+        return [(a.policy, round((1000.0 - a.started) / day)) for a in found]
+
+    free = policy(name="q", limit=Limit(0, 0.0))
+    assert kept(policy(limit=Limit(3, 60.0)), free) == [("p", 1), ("q", 1), ("p", 3), ("p", 10)], "a breaker needs them"
+    assert kept(replace(free, cooldown_s=4 * day)) == [("p", 1), ("q", 1), ("p", 3), ("q", 3)]
+    assert len(kept(free, opened=("i",))) == 8, "a rung that did not help is not repeated, however long it lasts"
     still = attempt(Status.DONE, started=-9e9)
-    assert remembered([still], facts(), book_of([])) == (still,)
+    assert remembered([still], facts(), book_of([]), ()) == (still,)
 
 
 def test_a_report_is_booked_once() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Window
-from paramedic.windows import BUCKETS, Published, Ring, Windows, theil_sen, trend_of
+from paramedic.published import Published
+from paramedic.windows import BUCKETS, Ring, Windows, theil_sen, trend_of
 from unit.builders import HOST, MIB, WEB, facts, subject
 
 HOUR = 3600.0
@@ -145,6 +146,10 @@ def test_a_trend_that_nobody_looked_at_lately_is_unknown() -> None:
 
 def test_missing_readings_do_not_spoil_a_trend_with_enough_others() -> None:
     values: list[float | Unknown] = [Unknown("busy") if n % 3 == 0 else n * 5.0 for n in range(720)]
+    dark, at = fed(HOUR, values[:-1])
+    assert values[-2] != 0.0
+    dark.take(at + 5.0, Unknown("busy"))
+    assert dark.value("slope", at + 5.0) == Unknown("not read now: busy"), "but what is not read now is not acted on"
     ring, now = fed(HOUR, values)
     slope = ring.value("slope", now)
     assert isinstance(slope, float)

@@ -9,10 +9,11 @@ from paramedic.act.preflight import LOADS, preflight
 from paramedic.host import clock, files
 from paramedic.host.uwsgi_stats import fetch_stats
 from paramedic.model.facts import Preflight
-from paramedic.model.readings import UwsgiReading
+from paramedic.model.readings import UwsgiReading, WorkerReading
 from paramedic.model.record import Report
 
 BOOT_S = 60.0
+JUST_AHEAD_S = 2.0
 
 
 def chain_reload(job: Job) -> Report:
@@ -21,7 +22,7 @@ def chain_reload(job: Job) -> Report:
     try:
         reading = job.uwsgi()
         path = _touch_file(reading)
-        _prove_no_chain(reading)
+        prove_no_chain(reading, clock.wall())
         _prove_no_outage(reading, str(job.act.step.args.get("outage", "")))
         checked = preflight(reading, job.proc, clock.wall())
         if checked.result != LOADS:
@@ -54,17 +55,26 @@ def _touch_file(reading: UwsgiReading) -> str:
     return conf.chain_reload
 
 
-def _prove_no_chain(reading: UwsgiReading) -> None:
-    """A touch during a chain is swallowed. A chain runs while a worker is older than the last touch."""
+def prove_no_chain(reading: UwsgiReading, wall: float) -> None:
+    """Raises Refused while a chain may be running at `wall` (epoch seconds): a touch then is swallowed.
+
+    A chain runs while a worker is older than the last touch. uWSGI tells spawns in whole seconds: of those in the
+    second of the touch only a worker that was never respawned is older.
+    """
     booting = [w.id for w in reading.workers if w.status != "cheap" and not w.accepting]
     if booting:
         raise Refused(f"worker {', '.join(map(str, booting))} is being started: a chain may be running")
-    touched = int(reading.touched_at or 0)
-    age = clock.wall() - touched
+    if reading.touched_at is None:
+        return
+    age = wall - reading.touched_at
     longest = len(reading.workers) * (reading.conf.mercy_s + BOOT_S)
-    older = [w.id for w in reading.workers if w.status != "cheap" and w.spawned_at < touched]
-    if older and 0 <= age < longest and reading.uptime_s > age:
-        raise Refused(f"a chain reload began {age:.0f} s ago and worker {older[0]} is not replaced yet")
+    older = [w.id for w in reading.workers if w.status != "cheap" and _is_older(w, int(reading.touched_at))]
+    if older and -JUST_AHEAD_S <= age < longest and reading.uptime_s > age:
+        raise Refused(f"a chain reload began {max(age, 0.0):.0f} s ago and worker {older[0]} is not replaced yet")
+
+
+def _is_older(worker: WorkerReading, touched: int) -> bool:
+    return worker.spawned_at < touched or (worker.spawned_at == touched and worker.respawns <= 1)
 
 
 def _prove_no_outage(reading: UwsgiReading, outage: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ from paramedic.mind import Mind
 from paramedic.model.facts import Facts, Known
 from paramedic.model.record import Phase, RuleState, Truth
 from paramedic.model.stack import Mode, Settings
+from paramedic.published import Published
 from paramedic.sense.host import Sensors
-from paramedic.windows import Published, Windows
+from paramedic.windows import Windows
 
 MOST = 20
 
@@ -68,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"source": look.source, "explanations": [_document(one) for one in found]}))
         return 0
-    print(f"{policy.name}: {policy.about or 'no word about it'}\n{look.source}")
+    print(f"{policy.name}{': ' if policy.about else ''}{policy.about}\n{look.source}")
     for one in found[:MOST]:
         _print(one)
     if len(found) > MOST:
@@ -91,7 +93,9 @@ def _look(settings: Settings) -> Look:
     attempts = tuple(journal.recent_attempts(wall, now)) if journal else ()
     incidents = {(one.policy, one.subject): one for one in journal.open_incidents()} if journal else {}
     ordered = orders.read(settings.state_dir, wall, now, Proc().boot_id())
-    stance = Stance(settings.mode is Mode.OBSERVE, settings.interval_s, clock.local_zone(), orders=ordered)
+    stance = Stance(
+        settings.mode is Mode.OBSERVE, settings.interval_s, clock.local_zone(), os.uname().nodename, ordered
+    )
     mind = Mind(incidents=incidents, attempts=attempts)
     try:
         document = published(settings)
@@ -107,7 +111,8 @@ def _look(settings: Settings) -> Look:
 
 
 def _rule(row: dict[str, Any]) -> RuleState:
-    return RuleState(Phase(row["phase"]), row["held_s"], None, Truth(row["last"]), row["clear_s"], row["since"])
+    since = float("-inf") if row["since"] is None else row["since"]
+    return RuleState(Phase(row["phase"]), row["held_s"], None, Truth(row["last"]), row["clear_s"], since)
 
 
 def _print(one: Explanation) -> None:
@@ -120,7 +125,8 @@ def _print(one: Explanation) -> None:
     print("  guards")
     for name, hold in one.guards:
         told = "" if hold is None else f": {hold.reason}; way out: {hold.way_out}"
-        print(f"    {'pass' if hold is None else 'hold'}  {name}{told}")
+        shown = name if hold is None or hold.guard == name else f"{name} ({hold.guard})"
+        print(f"    {'pass' if hold is None else 'hold'}  {shown}{told}")
 
 
 def _print_node(node: Node, depth: int) -> None:

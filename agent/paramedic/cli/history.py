@@ -33,10 +33,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _print(incident: dict[str, Any]) -> None:
-    lasted = render_seconds(incident["closed"] - incident["opened"]) if incident["closed"] else "still open"
-    print(
-        f"{when(incident['opened'])}  {incident['diagnosis']} on {incident['subject']}: {incident['result']} ({lasted})"
-    )
+    lasted = f" ({render_seconds(incident['closed'] - incident['opened'])})" if incident["closed"] else ""
+    print(f"{when(incident['opened'])}  {incident['diagnosis']} on {incident['subject']}: {incident['result']}{lasted}")
+    print(f"    incident {incident['id']} of policy {incident['policy']}")
     print(f"    {incident['evidence']}")
     for action in incident["actions"]:
         gained = ", ".join(f"{_gain(name, value)}" for name, value in action["gained"].items())

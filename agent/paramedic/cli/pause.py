@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 
 from paramedic import orders
 from paramedic.cli.common import NoAgent, published, settings_at, when
+from paramedic.expect import compound
 from paramedic.host import clock
 from paramedic.host.proc import Proc
 from paramedic.model.units import SECONDS, render_seconds
@@ -26,16 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def seconds_of(words: str) -> float:
     """A duration on the command line."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|m|h|d)", words)
-    seconds = float(found[1]) * SECONDS[found[2]] if found else 0.0
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h|d)", words)
+    seconds = float(found[1]) * SECONDS[found[2]] if found else (compound(words) or 0.0)
     if not 0 < seconds <= LONGEST_S:
-        raise argparse.ArgumentTypeError(f'cannot read "{words}": write a number and s, m, h or d; 7d at most')
+        raise argparse.ArgumentTypeError(f'cannot read "{words}": write e.g. 30m or 1h30m; 7d at most')
     return seconds
 
 
 def main(arguments: argparse.Namespace) -> int:
     """0 when the order stands, with or without a running agent."""
     settings = settings_at(arguments.config)
+    if not arguments.why.strip():
+        print("paramedic: cannot pause without a reason: write --why TEXT for whoever reads status", file=sys.stderr)
+        return 2
     wall = clock.wall()
     orders.pause(settings.state_dir, arguments.duration, arguments.why, wall, clock.monotonic(), Proc().boot_id())
     until = wall + arguments.duration

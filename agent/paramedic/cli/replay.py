@@ -58,7 +58,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"paramedic: {wrong}", file=sys.stderr)
         return 2
     if not found.passes:
-        print("no samples: the agent records them while it runs, a minute at a time", file=sys.stderr)
+        where = f"in {arguments.samples}" if arguments.samples else "there yet: the agent records them minute by minute"
+        print(f"no samples {where}", file=sys.stderr)
         return 3
     print(json.dumps(_document(found))) if arguments.json else _print(found)
     return 1 if found.missing or any(would.did is None for would in found.would) else 0
@@ -80,13 +81,18 @@ def _samples(arguments: argparse.Namespace, settings: Settings | None) -> Iterat
 
 def _from_file(name: str) -> Iterator[Facts]:
     """One sample at a time: a week of them is large."""
+    last = 0.0
     try:
         with open(name, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     if line.strip():
-                        yield facts_from_json(json.loads(line))
-                except ValueError as error:
+                        facts = facts_from_json(json.loads(line))
+                        if facts.wall < last:
+                            raise ValueError("it is older than the one before; sort them by wall")
+                        last = facts.wall
+                        yield facts
+                except (ValueError, RecursionError) as error:
                     raise SampleError(f"{name}:{number}:1: cannot read this sample: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SampleError(f"{name}:1:1: cannot read it: {getattr(error, 'strerror', None) or error}") from error
@@ -94,10 +100,13 @@ def _from_file(name: str) -> Iterator[Facts]:
 
 def _save(name: str, samples: Iterator[Facts]) -> int:
     count = 0
-    with open(name, "w", encoding="utf-8") as file:
-        for facts in samples:
-            file.write(json.dumps(facts_to_json(facts), separators=(",", ":")) + "\n")
-            count += 1
+    try:
+        with open(name, "w", encoding="utf-8") as file:
+            for facts in samples:
+                file.write(json.dumps(facts_to_json(facts), separators=(",", ":")) + "\n")
+                count += 1
+    except OSError as error:
+        raise SampleError(f"{name}:1:1: cannot write it: {error.strerror}") from error
     print(f"{count} samples written to {Path(name).absolute()}")
     return 0
 

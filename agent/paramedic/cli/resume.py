@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from paramedic import orders
 from paramedic.cli.common import settings_at
+from paramedic.host import clock
+from paramedic.host.proc import Proc
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,9 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """0 when the order stands."""
+    """0 when the order stands, 2 for an incident that nobody took over."""
     settings = settings_at(arguments.config)
     if arguments.incident:
+        taken = orders.read(settings.state_dir, clock.wall(), clock.monotonic(), Proc().boot_id()).acknowledged
+        if arguments.incident not in taken:
+            known = ", ".join(taken) or "none is"
+            print(f"paramedic: cannot give back {arguments.incident}: it is not taken over; {known}", file=sys.stderr)
+            return 2
         orders.give_back(settings.state_dir, arguments.incident)
         told = f"{arguments.incident} is the agent's again"
     else:

@@ -9,7 +9,10 @@ import argparse
 import json
 from typing import Any
 
+from paramedic import orders
 from paramedic.cli.common import NoAgent, published, settings_at, when
+from paramedic.host import clock
+from paramedic.host.proc import Proc
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """0 all well, 1 an incident is open, 3 no agent runs."""
+    settings = settings_at(arguments.config)
     try:
-        document = published(settings_at(arguments.config))
+        document = published(settings)
     except NoAgent as none:
-        print(json.dumps({"agent": None, "sentence": str(none)}) if arguments.json else none)
+        pause = orders.read(settings.state_dir, clock.wall(), clock.monotonic(), Proc().boot_id()).pause
+        paused = {"why": pause.why, "since": pause.since, "until": pause.until} if pause else None
+        waits = f"; the next one will be paused until {when(pause.until)}: {pause.why}" if pause else ""
+        told = {"agent": None, "sentence": f"{none}{waits}", "paused": paused}
+        print(json.dumps(told) if arguments.json else told["sentence"])
         return 3
     if arguments.json:
         print(json.dumps(document))
@@ -42,7 +50,7 @@ def _print(document: dict[str, Any]) -> None:
             print(f"\n{finding['diagnosis']}: {finding['evidence']}\n    {finding['repair']}")
     for incident in document["incidents"]:
         print(f"\n{incident['id']} {incident['diagnosis']} on {incident['subject']} since {when(incident['opened'])}")
-        print(f"    {incident['evidence']}")
+        print(f"    policy {incident['policy']}; it began with: {incident['evidence']}")
         for action in incident["actions"]:
             print(f"    {action['action']} {action['outcome']}: {action['detail']}")
     for hold in document["holds"]:

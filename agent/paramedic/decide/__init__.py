@@ -15,16 +15,13 @@ from paramedic.model.facts import Subject
 from paramedic.model.record import Act, Hold
 from paramedic.model.vocabulary import ACTIONS
 
-__all__ = ["GUARDS", "PERSONS", "Case", "Situation", "decide", "examine", "name_of", "root_cause"]
+__all__ = ["GUARDS", "PERSONS", "Case", "Situation", "decide", "examine", "name_of", "note_wanted", "root_cause"]
 
 
 def decide(cases: Sequence[Case], situation: Situation) -> list[Act | Hold]:
     """What to do about each case, the worst subject of each policy first, memory after everything else."""
     decisions: list[Act | Hold] = []
-    for case in cases:
-        target = target_of(case, case.policy.do[0], situation.facts)
-        if isinstance(target, Subject):
-            situation.wanted.setdefault(case.policy.name, set()).add(target)
+    note_wanted(cases, situation)
     for case in sorted(cases, key=_urgency):
         decision = _decide(case, situation)
         decisions.append(decision)
@@ -33,13 +30,22 @@ def decide(cases: Sequence[Case], situation: Situation) -> list[Act | Hold]:
     return decisions
 
 
+def note_wanted(cases: Sequence[Case], situation: Situation) -> None:
+    """Note the targets of all firing cases, before any of them is decided."""
+    for case in cases:
+        target = target_of(case, case.policy.do[0], situation.facts)
+        if isinstance(target, Subject):
+            situation.wanted.setdefault(case.policy.name, set()).add(target)
+
+
 def examine(case: Case, situation: Situation) -> list[tuple[str, Hold | None]]:
     """Every guard of one case by name, with its hold or None where it lets pass: what `explain` shows."""
     found: list[tuple[str, Hold | None]] = [(name_of(ask), ask(case, situation)) for ask in PERSONS]
     act = _wanted(case, situation)
     found.append(("ladder", act if isinstance(act, Hold) else None))
-    if isinstance(act, Act):
-        found += [(name_of(guard), guard(case, act, situation)) for guard in GUARDS]
+    asked = _act(case, 0, situation) if isinstance(act, Hold) else act
+    if isinstance(asked, Act):
+        found += [(name_of(guard), guard(case, asked, situation)) for guard in GUARDS]
     return found
 
 
@@ -69,8 +75,10 @@ def _decide(case: Case, situation: Situation) -> Act | Hold:
 def _wanted(case: Case, situation: Situation) -> Act | Hold:
     """The act that the ladder asks for, before any guard."""
     rung = rung_of(case, situation)
-    if isinstance(rung, Hold):
-        return rung
+    return rung if isinstance(rung, Hold) else _act(case, rung, situation)
+
+
+def _act(case: Case, rung: int, situation: Situation) -> Act | Hold:
     step = case.policy.do[rung]
     target = target_of(case, step, situation.facts)
     if isinstance(target, Hold):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
@@ -31,7 +31,7 @@ class Situation:
     """All that a guard may look at. `attempts` are those of every policy, oldest first, open ones included.
 
     `wanted` has the targets of all firing cases by policy, `restarts` the moments (monotonic) at which a later
-    process of a subject was seen to have started.
+    process of a subject was seen to have started, `untold` what policies named in `unless` cannot be told about.
     """
 
     facts: Facts
@@ -42,6 +42,7 @@ class Situation:
     rules: Mapping[tuple[str, Subject], RuleState] = field(default_factory=dict)
     restarts: Mapping[Subject, float] = field(default_factory=dict)
     zone: tzinfo = UTC
+    untold: Collection[tuple[str, Subject]] = ()
     chosen: list[Act] = field(default_factory=list)
     wanted: dict[str, set[Subject]] = field(default_factory=dict)
     firing: dict[str, list[Subject]] = field(init=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from paramedic.decide.breaker import breaker
 from paramedic.decide.case import Case, Situation
+from paramedic.decide.ladder import looks_back_s
 from paramedic.model.facts import Facts, Subject, Unknown
 from paramedic.model.record import Act, Hold, Status
 from paramedic.model.units import render_bytes, render_seconds
@@ -50,6 +51,14 @@ def unknown(case: Case, act: Act, situation: Situation) -> Hold | None:
     return None
 
 
+def between(case: Case, act: Act, situation: Situation) -> Hold | None:
+    """Between `clear` and `when` a ladder that began goes on, and none begins."""
+    begun = any(attempt.status in (*COUNTED, Status.OBSERVED) for attempt in case.tried)
+    if case.verdict.is_acute or begun:
+        return None
+    return case.hold("between", "it is not clear yet, but the condition no longer holds", "it holds again, or clears")
+
+
 def cause_present(case: Case, act: Act, situation: Situation) -> Hold | None:
     """A symptom waits for its cause, however many steps away that is."""
     root = root_cause(case.subject, situation.facts)
@@ -73,6 +82,10 @@ def unless(case: Case, act: Act, situation: Situation) -> Hold | None:
         for subject in situation.firing.get(name, ()):
             if _is_here(subject, case.subject, situation):
                 return case.hold("unless", f"{name} fires on {subject}", f"{name} is quiet there")
+        for other, subject in situation.untold:
+            if other == name and _is_here(subject, case.subject, situation):
+                reason = f"whether {name} fires on {subject} cannot be told"
+                return case.hold("unless", reason, "it can be read again")
     return None
 
 
@@ -103,9 +116,18 @@ def stale_sample(case: Case, act: Act, situation: Situation) -> Hold | None:
         return None
     done = (a.started if a.finished is None else a.finished for a in situation.attempts_on(act.target))
     latest = max(done, default=None)
-    if latest is None or situation.facts.monotonic > latest:
+    if latest is None:
         return None
-    return case.hold("stale sample", "the sample is older than the last action", "the next sample")
+    if situation.facts.monotonic <= latest:
+        return case.hold("stale sample", "the sample is older than the last action", "the next sample")
+    begun = any(attempt.status in COUNTED for attempt in case.tried)
+    fresh = latest + (0.0 if begun else looks_back_s(case.policy))
+    if situation.facts.monotonic >= fresh:
+        return None
+    left = render_seconds(fresh - situation.facts.monotonic)
+    return case.hold(
+        "stale sample", "its window still looks at the time before the last action", f"over in {left}", fresh
+    )
 
 
 def in_flight(case: Case, act: Act, situation: Situation) -> Hold | None:
@@ -161,9 +183,11 @@ def cooling(case: Case, act: Act, situation: Situation) -> Hold | None:
 def limit(case: Case, act: Act, situation: Situation) -> Hold | None:
     """The breaker is open."""
     allowed = case.policy.limit
-    if not allowed.count:
+    tells_only = all(step.action == NOTIFY for step in case.policy.do)
+    if not allowed.count or (act.step.action == NOTIFY and not tells_only):
         return None
-    mine = [a for a in situation.attempts_on(act.target, act.observe) if a.policy == case.policy.name]
+    on_target = situation.attempts_on(act.target, act.observe)
+    mine = [a for a in on_target if a.policy == case.policy.name and (tells_only or a.action != NOTIFY)]
     found = breaker(allowed, mine)
     if not found.trips or situation.now >= found.until:
         return None
@@ -213,6 +237,7 @@ def cannot_help(case: Case, act: Act, situation: Situation) -> Hold | None:
 PERSONS: tuple[Callable[[Case, Situation], Hold | None], ...] = (paused, acknowledged)
 GUARDS: tuple[Guard, ...] = (
     unknown,
+    between,
     cause_present,
     unless,
     only,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from paramedic.decide.case import Case, Situation
-from paramedic.model.policy import Policy
+from paramedic.model.policy import Policy, windows
 from paramedic.model.record import Attempt, Hold, Status
 from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import ACTIONS, NOTIFY
@@ -31,11 +31,20 @@ def rung_of(case: Case, situation: Situation) -> int | Hold:
         return last.rung
     if last.status is Status.REFUSED:
         return _refused(case, tried, situation.now)
-    settled = _ended(last) + SETTLE_S
+    settled = _ended(last) + max(SETTLE_S, looks_back_s(case.policy))
     if last.status is Status.MET and situation.now < settled and ACTIONS[last.action].is_disruptive:
         left = render_seconds(settled - situation.now)
         return case.hold("settling", f"{last.action} was met", f"judged in {left}", settled)
     return last.rung + 1 if last.rung + 1 < len(case.policy.do) else _exhausted(case, tried)
+
+
+def looks_back_s(policy: Policy) -> float:
+    """How far back its condition looks: until then it still sees the time before an action.
+
+    A calendar policy judges at once: what is not better in its night is not done at noon.
+    """
+    looked = [window.window_s for c in (policy.when, policy.clear) if c is not None for window in windows(c)]
+    return 0.0 if policy.at is not None else max((0.0, *looked))
 
 
 def _is_of(attempt: Attempt, policy: Policy) -> bool:
@@ -50,7 +59,8 @@ def _ended(attempt: Attempt) -> float:
 def _refused(case: Case, tried: list[Attempt], now: float) -> int | Hold:
     last, times = tried[-1], _trailing(tried, Status.REFUSED)
     backoff = min(REFUSED_AGAIN_S * 2.0 ** min(times - 1, 30), REFUSED_LONGEST_S)
-    again = _ended(last) + max(case.policy.cooldown_s, backoff)
+    cooldown_s = case.policy.cooldown_s if case.policy.do[last.rung].is_disruptive else 0.0
+    again = _ended(last) + max(cooldown_s, backoff)
     if now >= again:
         return last.rung
     return case.hold("refused", last.detail, f"tried again in {render_seconds(again - now)}", again)
@@ -69,7 +79,8 @@ def _exhausted(case: Case, tried: list[Attempt]) -> Hold:
     """No rung is repeated within the incident: the next round is a new one, later every time."""
     last = tried[-1]
     if all(step.action == NOTIFY for step in case.policy.do):
-        return case.hold("told", "a person was told, and nothing else is to be done", "the condition clears")
+        how = f" ({last.detail})" if last.detail else ""
+        return case.hold("told", f"a notice was given{how}, and nothing else is to be done", "the condition clears")
     repairs = [attempt for attempt in tried if attempt.action != NOTIFY] or tried
     reason = "; ".join(
         f"{a.action} was {a.status}: {a.detail}" if a.detail else f"{a.action} was {a.status}" for a in repairs

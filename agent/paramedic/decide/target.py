@@ -20,7 +20,8 @@ def target_of(case: Case, step: Rung, facts: Facts) -> Subject | Hold:
     named = step.args.get("uwsgi")
     instances = [s for s in facts.of_kind("uwsgi") if named in (None, s.subject.name)]
     if not instances:
-        return case.hold("no target", f"no uWSGI instance {named or ''} is configured", "stack.uwsgi")
+        which = f"no uWSGI instance {named} is configured" if named else "no uWSGI instance is configured"
+        return case.hold("no target", which, "one in stack.uwsgi")
     return max(instances, key=_size).subject
 
 

@@ -23,16 +23,26 @@ class Judge:
     stays: Test
 
     def verdict(self, found: SubjectFacts, view: View, is_firing: bool = False) -> Verdict:
-        """Whether the policy's condition holds for this subject, with the values that made it so."""
-        test = self.stays if is_firing else self.starts
-        return Seen(truth_of(test(found, view)), asked(self.policy, is_firing), self.policy.when, found, view)
+        """Whether the policy's condition holds for this subject, with the values that made it so.
+
+        What is not clear yet is still trouble, but not where `when` itself cannot be told: unknown never acts.
+        """
+        acute = self.starts(found, view)
+        truth = self.stays(found, view) if is_firing else acute
+        if truth is True and acute is None:
+            truth = None
+        told = asked(self.policy, is_firing)
+        return Seen(truth_of(truth), acute is True, told, self.policy.when, found, view)
 
 
 class Seen(Verdict):
     """A verdict that puts its evidence into words only when somebody asks: in most passes nobody does."""
 
-    def __init__(self, truth: Truth, told: Condition, when: Condition, found: SubjectFacts, view: View) -> None:
+    def __init__(
+        self, truth: Truth, is_acute: bool, told: Condition, when: Condition, found: SubjectFacts, view: View
+    ) -> None:
         object.__setattr__(self, "truth", truth)
+        object.__setattr__(self, "is_acute", is_acute)
         object.__setattr__(self, "_source", (told, when, found, view))
 
     @cached_property

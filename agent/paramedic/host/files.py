@@ -62,7 +62,7 @@ def own_folder(path: str) -> None:
     found = os.lstat(path)
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not is_ours or stat.S_IMODE(found.st_mode) & 0o077:
-        raise PermissionError(errno.EPERM, "it exists and is not a private folder of ours", path)
+        raise PermissionError(errno.EPERM, "it exists and is not a private folder of ours (chmod 700)", path)
 
 
 def keep_folder(path: str) -> str:

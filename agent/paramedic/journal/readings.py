@@ -7,6 +7,7 @@ Beside its fields a subject may carry `~id` [pid, start ticks], `~cause`, `~find
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from paramedic.model.facts import Facts, Finding, Subject, SubjectFacts, Unknown
 from paramedic.model.readings import Identity
 from paramedic.model.vocabulary import DIAGNOSES, KINDS
 
+LATEST = 1e11
 ID, CAUSE, FINDING, UNREAD = "~id", "~cause", "~finding", "~unread"
 _PARENTS = {"uwsgi.worker": "uwsgi", "supervisor.program": "supervisor", "orphan": "supervisor"}
 
@@ -28,11 +30,40 @@ def facts_from_json(document: Mapping[str, Any]) -> Facts:
     """The facts of a document; `monotonic` left out follows the wall clock. Raises ValueError with the reason."""
     try:
         wall = float(document["wall"])
+        monotonic = float(document.get("monotonic", wall))
         subjects = {subject_of(name): fields for name, fields in document["subjects"].items()}
+        for subject, fields in subjects.items():
+            _refuse_fields(subject, fields)
         found = {subject: subject_from_json(subject, fields) for subject, fields in subjects.items()}
-        return Facts(float(document.get("monotonic", wall)), wall, found)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'it is no sample: write {{"wall": SECONDS, "subjects": {{...}}}} ({error!r})') from error
+        say = f'it is no sample: write {{"wall": SECONDS, "subjects": {{...}}}} ({type(error).__name__})'
+        raise ValueError(say) from error
+    if not (0 <= wall < LATEST and 0 <= monotonic < LATEST):
+        raise ValueError("its time is not in seconds since 1970")
+    return Facts(monotonic, wall, found)
+
+
+def _refuse_fields(subject: Subject, fields: Mapping[str, Any]) -> None:
+    """A misspelt field would be silently unknown."""
+    for path, value in fields.items():
+        if path not in KINDS[subject.kind] and path not in (ID, CAUSE, FINDING, UNREAD):
+            raise ValueError(f'"{path}" is no field of {subject.kind}')
+        is_word = path in KINDS[subject.kind] and KINDS[subject.kind][path].dimension == "word"
+        if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"{value!r} is no value of {path}")
+        if path[0] != "~" and isinstance(value, str) != is_word and isinstance(value, str | int | float):
+            raise ValueError(f"{value!r} is no value of {path}: it is a {'word' if is_word else 'number'}")
+    if fields.get(CAUSE) == str(subject):
+        raise ValueError(f"{subject} cannot be its own cause")
+
+
+def is_subject(name: str) -> bool:
+    """Whether this version knows such subjects."""
+    try:
+        subject_of(name)
+    except ValueError:
+        return False
+    return True
 
 
 def subject_of(name: str) -> Subject:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from paramedic.journal.readings import facts_to_json, subject_from_json, subject_of
+from paramedic.journal.readings import facts_to_json, is_subject, subject_from_json, subject_of
 from paramedic.journal.store import Journal
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 
@@ -69,8 +70,12 @@ def unpack(packed: bytes) -> Document:
     try:
         block: Document = json.loads(zlib.decompress(packed))
         count = len(block["wall"])
+        if len(block["monotonic"]) != count:
+            raise ValueError("a block of samples is damaged: its columns differ in length")
         for table in block["subjects"].values():
             for path, column in table.items():
+                if len(column) not in (1, count):
+                    raise ValueError("a block of samples is damaged: its columns differ in length")
                 decoded = [_decoded(value) for value in column] if path[0] != "~" else column
                 table[path] = decoded * count if len(decoded) == 1 else decoded
         return block
@@ -84,7 +89,7 @@ def _decoded(value: object) -> object:
 
 def facts_of(block: Mapping[str, Any]) -> Iterator[Facts]:
     """The facts of each pass of an unpacked block. A subject with no field in a pass was not there."""
-    tables = [_Table(subject_of(name), table) for name, table in block["subjects"].items()]
+    tables = [_Table(subject_of(name), table) for name, table in block["subjects"].items() if is_subject(name)]
     for at, (wall, monotonic) in enumerate(zip(block["wall"], block["monotonic"], strict=True)):
         found = {table.subject: facts for table in tables if (facts := table.facts(at)) is not None}
         yield Facts(monotonic, wall, found)
@@ -137,16 +142,20 @@ def recall_windows(journal: Journal, past: Recalls, wall: float, monotonic: floa
     if not past.longest_s:
         return
     for packed in journal.samples(wall - past.longest_s):
-        try:
-            block = unpack(packed)
-        except ValueError:
+        with contextlib.suppress(ValueError):
+            _recall_block(unpack(packed), journal.boot_id, past, wall, monotonic)
+
+
+def _recall_block(block: Document, boot_id: str, past: Recalls, wall: float, monotonic: float) -> None:
+    """Readings that another boot's clock puts after now are not taken: they would shut out the real ones."""
+    is_this_boot = bool(boot_id) and block.get("boot") == boot_id
+    times = block["monotonic"] if is_this_boot else [monotonic - (wall - at) for at in block["wall"]]
+    for name, table in block["subjects"].items():
+        if not is_subject(name):
             continue
-        is_this_boot = bool(journal.boot_id) and block.get("boot") == journal.boot_id
-        times = block["monotonic"] if is_this_boot else [monotonic - (wall - at) for at in block["wall"]]
-        for name, table in block["subjects"].items():
-            subject = subject_of(name)
-            for path in past.paths(subject.kind) & table.keys():
-                past.recall(subject, path, _numbers(times, table[path]))
+        subject = subject_of(name)
+        for path in past.paths(subject.kind) & table.keys():
+            past.recall(subject, path, [(at, v) for at, v in _numbers(times, table[path]) if at < monotonic])
 
 
 def _numbers(times: Iterable[float], column: Iterable[Any]) -> Iterator[tuple[float, float | Unknown]]:

@@ -77,7 +77,7 @@ class Journal:
                 f"a newer paramedic wrote it (version {version}); use that one, or move it away"
             )
         for step in range(version or VERSION, VERSION):
-            self._db.executescript(_MIGRATIONS[step])
+            self._db.executescript(f"begin; {_MIGRATIONS[step]} pragma user_version = {step + 1}; commit;")
         self._db.executescript(_SCHEMA)
         self._db.execute(f"pragma user_version = {VERSION}")
 

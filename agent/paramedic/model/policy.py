@@ -212,3 +212,10 @@ def windows(condition: Condition) -> list[Window]:
     """Every window a condition looks through."""
     found = [side for leaf in leaves(condition) if isinstance(leaf, Comparison) for side in (leaf.left, leaf.right)]
     return [side for side in found if isinstance(side, Window)]
+
+
+def own_fields(condition: Condition) -> set[str]:
+    """The fields of the subject itself that a condition asks for."""
+    sides = [leaf.left for leaf in leaves(condition) if not isinstance(leaf, Quantifier)]
+    sides += [leaf.right for leaf in leaves(condition) if isinstance(leaf, Comparison)]  # type: ignore[misc]
+    return {side.path for side in sides if isinstance(side, FieldRef | Window)}

@@ -21,11 +21,15 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The truth of a condition on one subject, and the values that made it so."""
+    """The truth of a condition on one subject, and the values that made it so.
+
+    `is_acute`: `when` itself holds; otherwise the trouble is only not clear yet, between the two limits.
+    """
 
     truth: Truth
     evidence: str
     weight: float = 0.0
+    is_acute: bool = True
 
 
 class Phase(StrEnum):

@@ -259,7 +259,8 @@ DISRUPTIVE_LIMIT = (3, 3600.0)
 GUARDS: dict[str, str] = {
     "paused": "a person paused the agent",
     "acknowledged": "a person took this incident over",
-    "unknown": "the state of the target cannot be told",
+    "unknown": "the condition, or the state of the target, cannot be told",
+    "between": "it is not clear yet, but `when` no longer holds: no ladder begins now",
     "cause present": "another subject's trouble explains this one and is healed first",
     "unless": "a policy named in `unless` fires here",
     "only": "it is not within the policy's hours",
@@ -276,5 +277,5 @@ GUARDS: dict[str, str] = {
     "refused": "the action proved that it must not be done now; tried again with backoff",
     "settling": "the action was met a moment ago; whether it helped is judged soon",
     "gave up": "no rung is left; a new incident begins with backoff",
-    "told": "a person was told, and nothing else is to be done",
+    "told": "a notice was given, and nothing else is to be done",
 }

@@ -77,8 +77,8 @@ def _language() -> list[str]:
         "",
         *_table(("function", "meaning"), [(f"`{name}`", _MEANINGS[name]) for name in functions]),
         "Windows are 30 s to 7 d long and have at most 40 buckets. `avg`, `min` and `max` are unknown unless every",
-        "reading of the whole window is there; `slope` and `forecast` need 8 points over a quarter of it. What is",
-        "unknown makes the comparison unknown.",
+        "reading of the whole window is there; `slope` needs 8 points over a quarter of it, `forecast` over half. What",
+        "is unknown makes the comparison unknown. After an action its help is judged when the window left it behind.",
         "",
         *_table(("of", "units"), units),
     ]

@@ -11,17 +11,17 @@ from typing import Any
 from paramedic import expect
 from paramedic.document import DocumentError, Item, parse
 from paramedic.model.facts import Subject
-from paramedic.model.policy import Policy
+from paramedic.model.policy import Policy, own_fields
 from paramedic.model.record import Phase, Status, Truth
-from paramedic.model.vocabulary import ACTIONS, GUARDS, KINDS
+from paramedic.model.vocabulary import ACTIONS, GUARDS, KINDS, NAME, OWNER
 from paramedic.policy.read import read_field
-from paramedic.rehearsal.series import Step, parse_series
+from paramedic.rehearsal.series import MOST_STEPS, Step, parse_series
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TEST_KEYS = ("name", "policies", "interval", "start", "tz", "series", "clock", "outcome", "expect")
 EXPECT_KEYS = ("at", "policy", "subject", "verdict", "state", "act", "on", "hold")
 OUTCOMES = {"met": Status.MET, "missed": Status.MISSED, "refused": Status.REFUSED}
-NONE = "none"
+NONE, WOULD = "none", "would "
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,28 @@ def _rehearsal(item: Item, file: str, known: Sequence[Policy], errors: expect.Er
         outcomes=_outcomes(keys.get("outcome"), errors),
         expected=tuple(filter(None, (context.expected(one) for one in expect.items(keys["expect"], "expect", errors)))),
     )
+    if len(errors) == before:
+        errors += _faults(made, keys)
     return made if len(errors) == before else None
+
+
+def _faults(made: Rehearsal, keys: Mapping[str, Item]) -> list[str]:
+    """What would make a test that tests nothing, or that never ends."""
+    found = []
+    if not made.policies:
+        found.append(keys["policies"].place.says("cannot test no policy: name at least one"))
+    if not made.expected:
+        found.append(keys["expect"].place.says("cannot expect nothing: write e.g. - { at: 5m, act: none }"))
+    if made.steps > MOST_STEPS:
+        found.append(keys["expect"].place.says(f"cannot run {made.steps} looks: at most {MOST_STEPS}"))
+    for policy in made.policies:
+        asked = [c for c in (policy.where, policy.when, policy.clear) if c is not None]
+        for path in sorted({path for condition in asked for path in own_fields(condition)} - {NAME, OWNER}):
+            lacking = [s for s, series in made.series.items() if s.kind == policy.watch and path not in series]
+            if lacking:
+                say = f"cannot test {policy.name} on {lacking[0]}: it asks for {path}, which has no series"
+                found.append(keys["series"].place.says(say))
+    return found
 
 
 def _policies(item: Item | None, known: Sequence[Policy], errors: expect.Errors) -> list[Policy]:
@@ -216,7 +237,7 @@ class _Context:
         values: dict[str, Any] = {
             "verdict": self._word(keys, "verdict", [*Truth]),
             "state": self._word(keys, "state", [*Phase]),
-            "act": self._word(keys, "act", [*ACTIONS, NONE]),
+            "act": self._word(keys, "act", [*ACTIONS, *(f"{WOULD}{action}" for action in ACTIONS), NONE]),
             "hold": self._word(keys, "hold", [*GUARDS, NONE]),
             "target": _subject(keys["on"], "a target", self.errors) if "on" in keys else None,
         }

@@ -15,8 +15,8 @@ from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.readings import Identity
 from paramedic.model.record import Act, Attempt, Hold, Phase, RuleState, Status
 from paramedic.model.units import render, render_seconds
-from paramedic.model.vocabulary import KINDS
-from paramedic.rehearsal.case import NONE, Expected, Outcome, Rehearsal
+from paramedic.model.vocabulary import DIAGNOSES, KINDS
+from paramedic.rehearsal.case import NONE, WOULD, Expected, Outcome, Rehearsal
 from paramedic.rehearsal.series import Absent, Step
 from paramedic.windows import Windows
 
@@ -105,8 +105,7 @@ class _Player:
             self.generations[subject] += age < self.ages.get(subject, 0.0)
             self.ages[subject] = age
             identity = Identity(1, self.generations[subject])
-        is_silent = isinstance(known.get("diagnosis"), Unknown)
-        unread = frozenset(("uwsgi.worker", "supervisor.program", "orphan") if is_silent else ())
+        unread = frozenset(_unread(known.get("diagnosis")))
         return SubjectFacts(subject, known, parent=parent_of(subject), identity=identity, unread=unread)
 
     def _begin(self, act: Act, facts: Facts) -> None:
@@ -151,6 +150,14 @@ class _Player:
                 self.rows.setdefault(key, []).append(row)
 
 
+def _unread(diagnosis: Value | None) -> tuple[str, ...]:
+    """The children that an owner in this state does not tell about: what the sensors of the live agent would say."""
+    if isinstance(diagnosis, Unknown):
+        return ("uwsgi.worker", "supervisor.program", "orphan")
+    is_silent = diagnosis in DIAGNOSES and DIAGNOSES[str(diagnosis)].explains
+    return ("uwsgi.worker", "supervisor.program") if is_silent else ()
+
+
 def _keys(rehearsal: Rehearsal) -> list[Key]:
     return [
         (policy.name, subject)
@@ -181,7 +188,7 @@ def _compare(expected: Expected, rows: Mapping[Key, Sequence[Row]]) -> list[str]
     got = {
         "verdict": row.verdict,
         "state": row.state,
-        "act": row.act.step.action if row.act else NONE,
+        "act": f"{WOULD if row.act.observe else ''}{row.act.step.action}" if row.act else NONE,
         "hold": row.hold.guard if row.hold else NONE,
     }
     wanted = {"verdict": expected.verdict, "state": expected.state, "act": expected.act, "hold": expected.hold}
