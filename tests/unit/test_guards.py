@@ -123,6 +123,60 @@ def test_unless_holds_while_the_other_policy_fires_here() -> None:
         assert isinstance(found, Hold) == held, phase
 
 
+def test_unless_holds_also_where_the_other_policy_cannot_be_told() -> None:
+    careful = policy(unless=("other",))
+    held = only_decision(careful, situation(untold={("other", WEB)}))
+    assert words(held) == ("unless", "whether other fires on uwsgi:web cannot be told", "it can be read again", None)
+    assert isinstance(only_decision(careful, situation(untold={("other", API), ("third", WEB)})), Act)
+
+
+def test_between_the_limits_no_ladder_begins_and_one_that_began_goes_on() -> None:
+    easing = replace(YES, is_acute=False)
+    held = decide([Case(policy(), WEB, easing, (), MINE)], situation())[0]
+    reason = "it is not clear yet, but the condition no longer holds"
+    assert words(held) == ("between", reason, "it holds again, or clears", None)
+    missed = attempt(Status.MISSED, finished=100.0)
+    climbing = Case(policy("chain_reload notify"), WEB, easing, (missed,), MINE)
+    assert isinstance(decide([climbing], situation(None, missed))[0], Act)
+    refused = attempt(Status.REFUSED, finished=100.0)
+    again = Case(policy(), WEB, easing, (refused,), MINE)
+    assert words(decide([again], situation(None, refused))[0])[0] == "between", "what was refused never began"
+
+
+def test_a_window_must_have_left_the_last_action_behind() -> None:
+    looks_back = policy(when="avg(uss, 10m) > 1 MiB", cooldown_s=0.0)
+    done = attempt(Status.MET, incident="other", finished=700.0)
+    reason = "its window still looks at the time before the last action"
+    assert words(only_decision(looks_back, situation(None, done))) == ("stale sample", reason, "over in 5m", 1300.0)
+    assert isinstance(only_decision(looks_back, situation(None, replace(done, finished=400.0))), Act)
+    missed = attempt(Status.MISSED, finished=990.0)
+    climbing = replace(looks_back, do=policy("chain_reload chain_reload").do)
+    assert isinstance(only_decision(climbing, situation(None, missed), missed), Act), "what missed did not happen"
+    met = attempt(Status.MET, finished=990.0)
+    assert words(only_decision(climbing, situation(None, met), met))[3] == 990.0 + 600.0, "its help is judged later"
+    nightly = replace(looks_back, at="30 3 * * *")
+    assert isinstance(only_decision(nightly, situation(None, done)), Act)
+
+
+def test_a_notice_beside_repairs_is_no_attempt_and_does_not_wait_for_the_breaker() -> None:
+    ladder = policy("chain_reload notify", cooldown_s=0.0, limit=Limit(1, 3600.0))
+    missed = attempt(Status.MISSED, started=900.0, finished=990.0)
+    found = only_decision(ladder, situation(None, missed), missed)
+    assert isinstance(found, Act)
+    assert found.step.action == "notify"
+    told = attempt(Status.MET, incident="other", action="notify", started=900.0, finished=901.0)
+    assert isinstance(only_decision(ladder, situation(None, told)), Act)
+    only_tells = policy("notify", limit=Limit(1, 3600.0))
+    assert words(only_decision(only_tells, situation(None, told)))[0] == "limit", "where nothing else is done it counts"
+
+
+def test_a_refused_repair_that_harms_nothing_waits_for_no_cooldown() -> None:
+    ladder = policy("restore_socket restart_supervisord", "supervisor", "running > 0", cooldown_s=300.0)
+    last = attempt(Status.REFUSED, action="restore_socket", target=MAIN, subject=MAIN, finished=995.0, detail="no")
+    seen = facts(subject(MAIN, {"diagnosis": "socket-missing"}))
+    assert words(only_decision(ladder, situation(seen), last, about=MAIN))[3] == 1005.0
+
+
 @pytest.mark.parametrize(
     ("hours", "at", "inside"),
     [

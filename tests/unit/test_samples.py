@@ -203,3 +203,34 @@ def test_slots_are_kept(tmp_path: Path) -> None:
     assert Journal(path).load_slots() == slots
     Journal(path).save_slots({})
     assert Journal(path).load_slots() == {}
+
+
+def test_readings_that_another_boots_clock_puts_after_now_are_not_taken(tmp_path: Path) -> None:
+    path = str(tmp_path / "j.db")
+    recorder = Recorder(Journal(path, boot_id="boot-1"))
+    for step in range(24):
+        recorder.take(seen(step))
+    recorder.flush()
+    windows = recalled(Journal(path, boot_id="boot-2"), seen(0).wall - 86400.0, 50.0)
+    for step in range(20):
+        windows.take(replace(seen(0), monotonic=51.0 + step * 5))
+    assert windows.value(WEB, Window("max", "rss", 60.0), 146.0) == 100.0, "they would shut out what is read now"
+
+
+def test_subjects_of_another_version_cost_neither_the_start_nor_the_replay(tmp_path: Path) -> None:
+    document = facts_to_json(seen(1))
+    document["subjects"]["socket:redis"] = {"diagnosis": "ok"}
+    journal = Journal(str(tmp_path / "j.db"))
+    journal.save_samples(document["wall"], document["wall"], pack([document]))
+    assert list(recorded(journal.samples(0.0), 0.0)) == [seen(1)]
+    recalled(journal, document["wall"], 50.0)
+
+
+def test_a_migration_that_was_killed_half_way_is_done_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "j.db")
+    old = sqlite3.connect(path)
+    old.executescript(OLD_SCHEMA)
+    old.execute("begin")
+    old.execute("alter table incidents add column round integer not null default 1")
+    old.close()
+    assert Journal(path).open_incidents()[0].round == 1
