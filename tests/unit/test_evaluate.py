@@ -335,3 +335,31 @@ def test_when_gone_says_what_is_so() -> None:
     slashed = Subject("supervisor.program", "main/a/b")
     assert when_gone(slashed, facts(subject(MAIN, unread=frozenset(["supervisor.program"])))).truth is Truth.UNKNOWN
     assert when_gone(MAIN, facts()) == Verdict(Truth.NO, "supervisor:main is gone")
+
+
+@pytest.mark.parametrize(
+    ("busy", "idle", "firing", "truth", "is_acute"),
+    [
+        (9, 0, True, "yes", True),
+        (3, 0, True, "yes", False),
+        (NOT_READ, 0, True, "unknown", False),
+        (NOT_READ, 5, True, "no", False),
+        (9, 5, True, "no", True),
+        (9, NOT_READ, True, "unknown", True),
+        (NOT_READ, 0, False, "unknown", False),
+        (3, 0, False, "no", False),
+        (9, 0, False, "yes", True),
+    ],
+)
+def test_what_is_not_clear_is_trouble_only_where_the_condition_can_be_told(
+    busy: Value, idle: Value, firing: bool, truth: str, is_acute: bool
+) -> None:
+    of = policy(when="busy > 5", clear=parse_condition("idle > 2", "uwsgi"))
+    found = verdict(of, subject(WEB, {"busy": busy, "idle": idle}), firing=firing)
+    assert (found.truth.value, found.is_acute) == (truth, is_acute)
+
+
+def test_what_would_clear_may_look_through_a_window() -> None:
+    of = policy(when="busy > 5", clear=parse_condition("avg(idle, 1m) > 2", "uwsgi"))
+    found = judge_of(of).verdict(web := subject(WEB, {"busy": 9}), View(facts(web), Memory(3.0)), True)
+    assert found.truth is Truth.NO

@@ -418,6 +418,8 @@ def test_a_named_instance_is_the_target_of_a_host_policy() -> None:
     found = only_decision(on_host, situation(turned), about=HOST)
     assert isinstance(found, Act)
     assert found.target == WEB
+    none = only_decision(on_host, situation(facts(host)), about=HOST)
+    assert words(none) == ("no target", "no uWSGI instance is configured", "one in stack.uwsgi", None)
     missing = replace(on_host, do=(Rung("chain_reload", {"uwsgi": "gone"}),))
     held = only_decision(missing, situation(seen), about=HOST)
     assert words(held) == ("no target", "no uWSGI instance gone is configured", "one in stack.uwsgi", None)
@@ -465,6 +467,10 @@ def test_the_words_of_the_ladder() -> None:
     told = attempt(Status.MET, action="notify", finished=999.0)
     sentence = "a notice was given, and nothing else is to be done"
     assert words(only_decision(policy("notify"), situation(), told)) == ("told", sentence, "the condition clears", None)
+    spooled = replace(told, detail="handed to notify.command")
+    assert words(only_decision(policy("notify"), situation(), spooled))[1] == (
+        "a notice was given (handed to notify.command), and nothing else is to be done"
+    )
     waiting = attempt(Status.DONE)
     assert words(only_decision(policy(), situation(), waiting)) == (
         "in flight",
@@ -484,6 +490,8 @@ def test_the_words_of_the_ladder() -> None:
 def test_what_was_tried_under_another_ladder_is_no_rung_of_this_one() -> None:
     """The policy was changed while no agent ran: a rung that is not there must not be looked up."""
     for status in (Status.INTERRUPTED, Status.REFUSED, Status.MISSED, Status.MET):
+        just = only_decision(policy(cooldown_s=0.0), situation(), attempt(status, rung=1, finished=10.0))
+        assert isinstance(just, Act)
         beyond = attempt(status, rung=5, finished=10.0)
         found = only_decision(policy(cooldown_s=0.0), situation(), beyond)
         assert isinstance(found, Act)
