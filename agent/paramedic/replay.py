@@ -47,7 +47,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The outcome of a replay. `missing` did happen in that time and would not have."""
+    """The outcome of a replay. `missing` did happen in that time, by one of these policies, and would not have."""
 
     passes: int
     first: float
@@ -138,7 +138,8 @@ class _Player:
 
     def result(self) -> Replayed:
         """What came of it."""
-        missing = tuple(a for a in self.left if self.first <= a.started_wall <= self.last)
+        in_time = [a for a in self.left if self.first <= a.started_wall <= self.last]
+        missing = tuple(a for a in in_time if a.policy in self.book.by_name)
         return Replayed(
             self.passes, self.first, self.last, tuple(self.would), tuple(self.held), missing, self.mind.serial
         )

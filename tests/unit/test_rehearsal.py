@@ -30,9 +30,9 @@ HEAD = "policies: policies.yaml\ntests:\n  - name: t\n"
 SERIES = '    series: { uwsgi:web: { uss: "50MiBx2 150MiBx6 50MiB", baseline_uss: 10 MiB, diagnosis: ok } }\n'
 
 
-def outcome(tmp_path: Path, body: str) -> tuple[list[str], str]:
+def outcome(tmp_path: Path, body: str, policies: str = POLICIES) -> tuple[list[str], str]:
     """(errors, or the failures of the only test; what is printed)."""
-    (tmp_path / "policies.yaml").write_text(POLICIES)
+    (tmp_path / "policies.yaml").write_text(policies)
     (tmp_path / "t.yaml").write_text(HEAD + body)
     found, errors = read_tests(tmp_path / "t.yaml")
     if errors:
@@ -126,6 +126,26 @@ def test_an_action_that_nobody_expects_fails_the_test(tmp_path: Path) -> None:
     ]
     assert "FAIL " in printed
     assert "uss 150 MiB" in printed
+
+
+def test_a_rung_that_takes_longer_than_its_within_is_missed(tmp_path: Path) -> None:
+    body = SERIES.replace("150MiBx6", "150MiBx20") + (
+        "    policies: [fat]\n    outcome: { chain_reload: met after 1h30m }\n    expect:\n"
+        "      - { at: 20s, act: chain_reload }\n      - { at: 55s, act: notify }\n"
+    )
+    bounded = POLICIES.replace("do: [chain_reload, notify]", "do: [{ chain_reload: { within: 30s } }, notify]")
+    assert outcome(tmp_path, body.replace("{ at: 55s", "{ at: 50s"), bounded)[0] == []
+
+
+def test_a_test_that_tests_nothing_is_refused(tmp_path: Path) -> None:
+    assert "cannot expect nothing" in outcome(tmp_path, SERIES + "    policies: [fat]\n    expect: []\n")[0][0]
+    nobody = SERIES + "    policies: []\n    expect: []\n"
+    assert any("cannot test no policy" in one for one in outcome(tmp_path, nobody)[0])
+    line = "    policies: [fat]\n    expect:\n      - { at: 5s, act: none }\n"
+    blind = "    series: { uwsgi:web: { diagnosis: ok } }\n" + line
+    assert "it asks for uss, which has no series" in outcome(tmp_path, blind)[0][0]
+    endless = SERIES + "    policies: [fat]\n    expect:\n      - { at: 365d, act: none }\n"
+    assert any("looks: at most 100000" in one for one in outcome(tmp_path, endless)[0])
 
 
 def test_a_clock_step_in_a_test_moves_the_calendar_and_no_timer(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, available_timezones
 
 from paramedic import cron, expect
@@ -18,7 +18,7 @@ from paramedic.policy.words import ConditionError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_LIMIT = re.compile(r"([0-9]{1,6}) per ([0-9.]+ ?[a-z]+)")
+_LIMIT = re.compile(r"([0-9]{1,6}) per (.+)")
 _NAMED = re.compile(r"\{([^{}]*)\}")
 LONGEST_S = 30 * 86400.0
 _HOURS = re.compile(r"(?:([a-z,-]+) )?([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
@@ -221,7 +221,7 @@ def _limit(item: Item, context: Context) -> Limit | None:
         say = f'cannot read {got} as a limit: write e.g. "6 per 1h", or none'
         context.errors.append(item.place.says(say))
         return None
-    per = expect.quantity(found[2], "seconds", "a limit", item.place, context.errors)
+    per = expect.duration(replace(item, value=found[2], text=found[2]), "a limit", context.errors)
     if per is not None and not 1.0 <= per <= MAX_LIMIT_S:
         context.errors.append(item.place.says("cannot use this limit: its period is between 1s and 7d"))
     return None if per is None else Limit(int(found[1]), per)

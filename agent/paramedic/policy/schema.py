@@ -92,7 +92,7 @@ FIELDS: dict[str, PolicyField] = {
     "unless": PolicyField(
         "names",
         "unless",
-        "hold while one of these policies fires on the subject, its owner, its children or the host",
+        "hold while one of these fires, or cannot be told, on the subject, its owner, its children or the host",
         "",
         "[daemon-dead]",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -206,7 +206,8 @@ def _outcomes(item: Item | None, errors: expect.Errors) -> dict[str, Outcome]:
     found = {}
     for action, one in keys.items():
         word, _, after = one.text.partition(" after ")
-        seconds = expect.quantity(after, "seconds", "an outcome's time", one.place, errors) if after else 0.0
+        time = replace(one, value=after, text=after)
+        seconds = expect.duration(time, "an outcome's time", errors) if after else 0.0
         if word not in OUTCOMES:
             errors.append(one.place.says(f'cannot read "{one.text}" as an outcome: write e.g. met after 1m, or missed'))
         elif seconds is not None:

@@ -113,8 +113,11 @@ class _Player:
         made = replace(intent(act, self.mind, facts, facts.monotonic), id=self.count)
         self.mind = replace(self.mind, attempts=(*self.mind.attempts, made))
         outcome = self.rehearsal.outcomes.get(act.step.action, Outcome())
+        after_s, status = outcome.after_s, outcome.status
+        if act.step.within_s is not None and after_s > act.step.within_s:
+            after_s, status = act.step.within_s, Status.MISSED
         if made.status is Status.RUNNING:
-            self.endings[made.id] = (facts.monotonic + outcome.after_s, outcome.status)
+            self.endings[made.id] = (facts.monotonic + after_s, status)
 
     def _end_actions(self, now: float) -> None:
         """Give actions whose time has come the outcome that the test says."""
