@@ -172,7 +172,7 @@ def test_calendar_times_are_crons_own_once_a_day_on_change_days_too(
 def test_the_calendar_pokes_on_its_own_thread_and_its_heart_can_stop() -> None:
     poked = threading.Event()
     calendar = Calendar(lambda _: poked.set())
-    calendar.set([("* * * * * *", UTC, 0.0)])
+    calendar.set([("* * * * * *", UTC, (time.time() + 0.1) % 1.0)])
     assert poked.wait(5)
     assert calendar.is_alive
     calendar.stop()
