@@ -323,11 +323,20 @@ notify: {{ command: [{notify}], retry: 2s }}
         return path.read_text() if path.exists() else ""
 
     def stats(self) -> dict[str, Any]:
-        """uWSGI's stats JSON, read by other means than the product's; empty while it does not answer."""
-        with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(2)
-            client.connect(f"{self.folder}/tmp/stats.sock")
-            return dict(json.loads(b"".join(iter(lambda: client.recv(65536), b""))))
+        """uWSGI's stats JSON, read by other means than the product's; empty where nobody listens.
+
+        A master that reaps workers, or a busy machine, may be late or cut an answer short: it is asked again.
+        """
+        for _ in range(5):
+            try:
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(3)
+                    client.connect(f"{self.folder}/tmp/stats.sock")
+                    return dict(json.loads(b"".join(iter(lambda: client.recv(65536), b""))))
+            except (FileNotFoundError, ConnectionRefusedError):
+                break
+            except (OSError, ValueError):
+                continue
         return {}
 
     def workers(self) -> list[dict[str, Any]]:

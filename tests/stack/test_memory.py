@@ -56,6 +56,7 @@ class Load:
 def test_a_chain_reload_gives_memory_back_and_no_request_fails(stack: EmbeddedStack) -> None:
     stack.start_uwsgi()
     pids = fatten(stack)
+    pids = stack.worker_pids()
     stays("without an agent nobody reclaims it", lambda: stack.worker_pids() == pids, 2.0)
     stack.add_policies(POLICIES.format(limit=f"{LIMIT_MIB} MiB"))
     load = Load(stack)
