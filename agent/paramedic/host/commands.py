@@ -45,6 +45,7 @@ def run(
     cwd: str | None = None,
     person: Person | None = None,
     stdin: bytes = b"",
+    pass_fds: Sequence[int] = (),
 ) -> Result:
     """Run `argv`, at most `deadline_s`; then its session is killed. Raises OSError if it cannot start."""
     is_switching = person is not None and os.geteuid() == 0
@@ -59,6 +60,7 @@ def run(
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
+            pass_fds=pass_fds,
             user=person.uid if person and is_switching else None,
             group=person.gid if person and is_switching else None,
             extra_groups=person.groups if person and is_switching else None,

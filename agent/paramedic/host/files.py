@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paramedic.model.readings import PathKind, PathReading
@@ -21,6 +21,7 @@ _KINDS = {
     stat.S_IFLNK: PathKind.SYMLINK,
 }
 _RENAME_NOREPLACE = 1
+MOST_ASIDE = 100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,7 +37,7 @@ def look(path: str) -> PathReading:
     except (FileNotFoundError, NotADirectoryError):
         return PathReading(PathKind.ABSENT, parent=Path(path).parent.is_dir())
     kind = _KINDS.get(stat.S_IFMT(found.st_mode), PathKind.OTHER)
-    return PathReading(kind, number(found), stat.S_IMODE(found.st_mode), found.st_uid, found.st_size)
+    return PathReading(kind, number(found), stat.S_IMODE(found.st_mode), found.st_uid, found.st_size, gid=found.st_gid)
 
 
 @contextlib.contextmanager
@@ -100,6 +101,12 @@ def link_back(kept: str, path: str, inode: int) -> None:
         os.link(name, Path(path).name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
 
 
+def move_in(there: int, name: str, path: str) -> None:
+    """Move `name` of the folder open at `there` to `path`, which must be free: FileExistsError otherwise."""
+    with folder(str(Path(path).parent)) as target:
+        _rename_noreplace(there, name, Path(path).name, target)
+
+
 def move_aside(path: str, suffix: str, inode: int) -> str | None:
     """Free `path`: remove what is provably empty or a dead socket, rename everything else beside it.
 
@@ -107,9 +114,8 @@ def move_aside(path: str, suffix: str, inode: int) -> str | None:
     inode that was judged, or a socket that somebody listens on: then it is put back.
     """
     name = Path(path).name
-    aside = f"{name}.aside-{suffix}"
     with folder(str(Path(path).parent)) as there:
-        _rename_noreplace(there, name, aside)
+        aside = _rename_free(there, name, f"{name}.aside-{suffix}")
         found = os.stat(aside, dir_fd=there, follow_symlinks=False)
         is_live = stat.S_ISSOCK(found.st_mode) and is_listening(str(Path(path).with_name(aside)))
         if number(found) != inode or is_live:
@@ -122,9 +128,29 @@ def move_aside(path: str, suffix: str, inode: int) -> str | None:
     return str(Path(path).with_name(aside))
 
 
-def is_listening(path: str) -> bool:
-    """Whether anybody listens on the socket at `path`. connect() proves no more than that, and waits for nothing."""
-    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _rename_free(there: int, name: str, wanted: str) -> str:
+    """Rename to the wanted name, or where that is taken to one with a number behind it; the name it has now."""
+    for number in range(1, MOST_ASIDE):
+        new = wanted if number == 1 else f"{wanted}-{number}"
+        with contextlib.suppress(FileExistsError):
+            _rename_noreplace(there, name, new)
+            return new
+    raise OSError(errno.EEXIST, "too much was moved aside there already", wanted)
+
+
+def unlink_link(path: str, target: str) -> None:
+    """Remove the symbolic link at `path` if it points to `target`; raises OSError(ESTALE) where it does not."""
+    with folder(str(Path(path).parent)) as there:
+        if os.readlink(Path(path).name, dir_fd=there) != target:
+            raise OSError(errno.ESTALE, "it points elsewhere now", path)
+        os.unlink(Path(path).name, dir_fd=there)
+
+
+def is_listening(place: str | int) -> bool:
+    """Whether anybody listens on the socket at a path, or behind an O_PATH descriptor. connect() proves no more than
+    that, and waits for nothing.
+    """
+    fd = os.dup(place) if isinstance(place, int) else os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
             client.setblocking(False)
@@ -138,9 +164,10 @@ def is_listening(path: str) -> bool:
     return True
 
 
-def _rename_noreplace(fd: int, old: str, new: str) -> None:
+def _rename_noreplace(fd: int, old: str, new: str, there: int | None = None) -> None:
     """renameat2(2) with RENAME_NOREPLACE: the standard library has no call that refuses to overwrite."""
-    result = _libc.renameat2(fd, os.fsencode(old), fd, os.fsencode(new), _RENAME_NOREPLACE)
+    target = fd if there is None else there
+    result = _libc.renameat2(fd, os.fsencode(old), target, os.fsencode(new), _RENAME_NOREPLACE)
     if result != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), new if code == errno.EEXIST else old)
@@ -165,12 +192,73 @@ def touch_newer(path: str, now: float) -> int:
         os.close(fd)
 
 
+def make_folder(path: str, uid: int, gid: int, mode: int) -> None:
+    """Make one folder that vanished as it was; FileExistsError where it is there, OSError where its parent is not."""
+    with folder(str(Path(path).parent)) as there:
+        name = Path(path).name
+        os.mkdir(name, 0o700, dir_fd=there)
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
+        try:
+            if (uid, gid) != (os.geteuid(), os.getegid()):
+                os.fchown(fd, uid, gid)
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def pinned(path: str, inode: int) -> Iterator[str]:
+    """A name that means this very inode, whatever happens to the path; raises OSError(ESTALE) if it is another one."""
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if number(os.fstat(fd)) != inode:
+            raise OSError(errno.ESTALE, "something else stands there now", path)
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def set_owner_and_mode(path: str, inode: int, uid: int, gid: int, mode: int) -> None:
+    """Owner and mode of this very inode; its sticky bit, which keeps cleaners away, stays."""
+    with pinned(path, inode) as name:
+        found = os.stat(name)
+        if (found.st_uid, found.st_gid) != (uid, gid):
+            os.chown(name, uid, gid)
+        os.chmod(name, mode | (found.st_mode & stat.S_ISVTX))
+
+
+def protect(path: str, inode: int, now: float, older_than_s: float) -> None:
+    """Keep cleaners away from a live socket: systemd-tmpfiles skips what has the sticky bit, others what is fresh."""
+    with pinned(path, inode) as name:
+        found = os.stat(name)
+        if not found.st_mode & stat.S_ISVTX:
+            os.chmod(name, stat.S_IMODE(found.st_mode) | stat.S_ISVTX)
+        if now - found.st_mtime > older_than_s:
+            os.utime(name, (now, now))
+
+
+def write_as(path: str, data: bytes, uid: int, gid: int, mode: int) -> None:
+    """Replace the file at `path` atomically, owned and readable as said."""
+    _replace(path, data, lambda fd: _own(fd, uid, gid, mode))
+
+
+def _own(fd: int, uid: int, gid: int, mode: int) -> None:
+    if (uid, gid) != (os.geteuid(), os.getegid()):
+        os.fchown(fd, uid, gid)
+    os.fchmod(fd, mode)
+
+
 def write_private(path: str, data: bytes) -> None:
     """Replace the file at `path` atomically with 0600 content of ours."""
+    _replace(path, data, lambda _: None)
+
+
+def _replace(path: str, data: bytes, prepare: Callable[[int], None]) -> None:
     target = Path(path)
     fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with open(fd, "wb") as file:
+            prepare(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from paramedic.host import clock
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
 
@@ -37,18 +38,30 @@ def open_proven(proc: Proc, identity: Identity, doubt: Proof) -> int | None:
     return fd
 
 
-def end(fd: int, term_s: float, kill_s: float = 5.0) -> str | None:
-    """TERM, wait, KILL, wait. None when it ended, else what happened."""
+def end_all(fds: Sequence[int], term_s: float, kill_s: float = 5.0) -> str | None:
+    """TERM to all, wait, KILL what is left, wait. None when all ended, else what happened."""
     for sign, patience_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, kill_s)):
-        try:
-            signal.pidfd_send_signal(fd, sign)
-        except ProcessLookupError:
-            return None
-        except PermissionError:
-            return f"not allowed to send it {sign.name}"
-        if has_ended(fd, patience_s):
+        for fd in fds:
+            try:
+                signal.pidfd_send_signal(fd, sign)
+            except ProcessLookupError:
+                continue
+            except PermissionError:
+                return f"not allowed to send it {sign.name}"
+        if all_ended(fds, patience_s):
             return None
     return "it did not end on SIGKILL: it hangs in the kernel"
+
+
+def signal_term(fd: int) -> None:
+    """Ask a process to end in order."""
+    signal.pidfd_send_signal(fd, signal.SIGTERM)
+
+
+def all_ended(fds: Sequence[int], patience_s: float) -> bool:
+    """Wait until every process has ended, at most `patience_s` in all."""
+    until = clock.monotonic() + patience_s
+    return all(has_ended(fd, max(0.0, until - clock.monotonic())) for fd in fds)
 
 
 def has_ended(fd: int, patience_s: float) -> bool:

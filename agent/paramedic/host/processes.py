@@ -14,8 +14,7 @@ import psutil
 
 from paramedic.host.proc import Proc
 from paramedic.host.recipe import MODULE, conf_argument
-from paramedic.model.readings import ChildRecord, Identity
-from paramedic.model.stack import SupervisorConf
+from paramedic.model.readings import Identity
 
 _SEARCH = ("etc/supervisord.conf", "supervisord.conf")
 
@@ -97,7 +96,7 @@ def of_conf(rows: list[Row], conf: str, proc: Proc) -> list[Row]:
 
     Anybody can start a process with that command line, and a container can have a file of that name.
     """
-    trusted = _trusted(conf)
+    trusted = trusted_uids(conf)
     found = [row for row, used in supervisords(rows, proc) if same_file(used, conf)]
     return [row for row in found if row.uid in trusted and _sees_same_file(row.identity.pid, conf, proc)]
 
@@ -112,7 +111,7 @@ def _sees_same_file(pid: int, conf: str, proc: Proc) -> bool:
         return False
 
 
-def _trusted(conf: str) -> set[int]:
+def trusted_uids(conf: str) -> set[int]:
     """The uids a supervisord of this conf can have: root, ours, the conf's owner, its `user=`."""
     found = {0, os.geteuid()}
     parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
@@ -122,22 +121,3 @@ def _trusted(conf: str) -> set[int]:
         user = parser.get("supervisord", "user", fallback="")
         found |= {int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid} if user else set()
     return found
-
-
-def doubt_of(child: ChildRecord, conf: SupervisorConf, proc: Proc) -> str | None:
-    """Which proof is missing that the process is the recorded child of a dead daemon; None when none is.
-
-    The record (pid, start, group) came from the daemon itself. A program may have overwritten its environment;
-    what it still says there must not contradict the record.
-    """
-    env = proc.environ(child.identity.pid)
-    if env is None:
-        return "its environment cannot be read"
-    if env.get("SUPERVISOR_PROCESS_NAME", name := child.program.rpartition(":")[2]) != name:
-        return "its environment names another program"
-    if conf.socket and env.get("SUPERVISOR_SERVER_URL", url := f"unix://{conf.socket}") != url:
-        return "its environment names another Supervisor"
-    stat = proc.stat(child.identity.pid)
-    if stat is None or stat.pgid != child.pgid:
-        return "it left the process group that Supervisor made for it"
-    return "its supervisord still runs" if proc.is_alive(child.master) else None

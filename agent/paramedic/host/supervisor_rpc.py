@@ -24,6 +24,10 @@ class RpcFailure(Exception):
     """The daemon did not give the answer; the message is the reason, e.g. `401 Unauthorized`."""
 
 
+class Silent(RpcFailure):
+    """No answer within the deadline, or no room in its queue for another question."""
+
+
 class Stopping(RpcFailure):
     """Fault 6: the daemon is shutting down or restarting (supervisor/rpcinterface.py _update)."""
 
@@ -55,33 +59,36 @@ class _DeadlineSocket(socket.socket):
 
 
 class _Connection(HTTPConnection):
-    def __init__(self, path: str, deadline_s: float) -> None:
+    def __init__(self, place: str | int, deadline_s: float) -> None:
         super().__init__("localhost")
-        self._path = path
+        self._place = place
         self._deadline_s = deadline_s
 
     def connect(self) -> None:
-        found = os.open(self._path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        place = self._place
+        found = place if isinstance(place, int) else os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self.sock = _DeadlineSocket(clock.monotonic() + self._deadline_s)
             self.sock.connect(f"/proc/self/fd/{found}")
         finally:
-            os.close(found)
+            if found != place:
+                os.close(found)
 
 
 def call(
-    path: str,
+    place: str | int,
     methods: list[tuple[str, tuple[object, ...]]],
     username: str | None = None,
     password: str | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> list[Any]:
-    """The results of several methods asked at once (system.multicall) of the daemon behind the socket at `path`.
+    """The results of several methods asked at once (system.multicall) of the daemon behind the socket at `place`:
+    a path, or an O_PATH descriptor of a file that may have no name any more.
 
-    Raises Stopping or RpcFailure; never waits longer than `deadline_s` in all.
+    Raises Stopping, Silent or another RpcFailure; never waits longer than `deadline_s` in all.
     """
-    transport = SupervisorTransport(username, password, f"unix://{path}")
-    transport._get_connection = lambda: _Connection(path, deadline_s)
+    transport = SupervisorTransport(username, password, "unix:///")
+    transport._get_connection = lambda: _Connection(place, deadline_s)
     calls = [{"methodName": name, "params": list(params)} for name, params in methods]
     try:
         proxy = xmlrpc.client.ServerProxy("http://localhost", transport)
@@ -90,6 +97,9 @@ def call(
         raise RpcFailure(f"{error.errcode} {error.errmsg}") from error
     except xmlrpc.client.Fault as error:
         raise RpcFailure(f"fault {error.faultCode}: {error.faultString}") from error
+    except (TimeoutError, BlockingIOError) as error:
+        what = "its queue is full" if isinstance(error, BlockingIOError) else f"no answer within {deadline_s:.0f} s"
+        raise Silent(what) from error
     except (OSError, HTTPException, ValueError, ExpatError, xmlrpc.client.Error) as error:
         raise RpcFailure(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
     finally:

@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-from paramedic.host.commands import run
+from paramedic.host.commands import Result, run
 
 SYSTEMCTL = "/usr/bin/systemctl"
 DEADLINE_S = 5.0
@@ -32,6 +32,16 @@ def owning_unit(unit: str | None, pid: int) -> str | None:
     path = shown.get("FragmentPath", "")
     is_kept = bool(path) and not path.startswith("/run/systemd/transient/")
     return unit if found.code == 0 and is_kept and shown.get("MainPID") == str(pid) else None
+
+
+def stop_soon(unit: str) -> Result:
+    """Queue the stop of a unit and do not wait for it: its process is watched through a pidfd."""
+    return run((SYSTEMCTL, "stop", "--no-block", unit), DEADLINE_S, {}, cwd="/")
+
+
+def settle(unit: str, deadline_s: float) -> Result:
+    """Wait until a unit is stopped, so that the next start is not merged with the stop."""
+    return run((SYSTEMCTL, "stop", unit), deadline_s, {}, cwd="/")
 
 
 def notify(**fields: str | int) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from paramedic.model.readings import ChildRecord, Identity, SupervisorReading, UwsgiReading
+from paramedic.model.readings import FolderReading, Identity, UwsgiReading
+from paramedic.model.supervision import ChildRecord, ProgramReading, SocketReading, SupervisorReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class SubjectFacts:
     findings: tuple[Finding, ...] = ()
     parent: Subject | None = None
     cause: Subject | None = None
-    reading: SupervisorReading | UwsgiReading | ChildRecord | None = None
+    reading: SupervisorReading | UwsgiReading | SocketReading | ProgramReading | ChildRecord | None = None
     identity: Identity | None = None
     unread: frozenset[str] = frozenset()
 
@@ -92,6 +93,11 @@ class Facts:
         facts = self.subjects.get(subject)
         return facts.reading if facts and isinstance(facts.reading, SupervisorReading) else None
 
+    def socket(self, subject: Subject) -> SocketReading | None:
+        """The reading behind a socket subject, if there is one."""
+        facts = self.subjects.get(subject)
+        return facts.reading if facts and isinstance(facts.reading, SocketReading) else None
+
     def uwsgi(self, subject: Subject) -> UwsgiReading | None:
         """The reading behind a uwsgi subject, if there is one."""
         facts = self.subjects.get(subject)
@@ -111,7 +117,8 @@ class Preflight:
 class SupervisorKnown:
     """What stays known of a daemon when it is gone.
 
-    `stopped` are the programs a person had stopped; `was_leaving` whether its last answer was that it shuts down.
+    `stopped` are the programs a person had stopped; `was_leaving` whether its last answer was that it shuts down;
+    `ports` what each program listened on; `folder` how the folder of its socket was.
     """
 
     daemon: Identity | None = None
@@ -119,6 +126,21 @@ class SupervisorKnown:
     strays: tuple[ChildRecord, ...] = ()
     stopped: tuple[str, ...] = ()
     was_leaving: bool = False
+    ports: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    folder: FolderReading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SocketKnown:
+    """A guarded socket while it was healthy: who listened, on which kernel socket and file, owned how."""
+
+    owner: Identity
+    socket_inode: int
+    inode: int
+    uid: int
+    gid: int
+    mode: int
+    folder: FolderReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +154,4 @@ class Known:
     supervisors: Mapping[str, SupervisorKnown] = field(default_factory=dict)
     baselines: Mapping[Identity, int] = field(default_factory=dict)
     preflights: Mapping[str, Preflight] = field(default_factory=dict)
+    sockets: Mapping[str, SocketKnown] = field(default_factory=dict)

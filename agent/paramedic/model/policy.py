@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from paramedic.model.facts import Scalar
-from paramedic.model.vocabulary import ACTIONS
+from paramedic.model.vocabulary import is_disruptive
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Rung:
     @property
     def is_disruptive(self) -> bool:
         """True where a wrong or repeated call costs the site something."""
-        return ACTIONS[self.action].is_disruptive
+        return is_disruptive(self.action, self.args)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from paramedic.model.stack import SupervisorConf, UwsgiConf
+from paramedic.model.stack import UwsgiConf
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,93 +104,28 @@ class PathReading:
     uid: int = -1
     size: int = 0
     parent: bool = True
+    gid: int = -1
 
 
 @dataclass(frozen=True, slots=True)
-class ProgramReading:
-    """One row of getAllProcessInfo (supervisor/rpcinterface.py), its pid made an identity."""
+class FolderReading:
+    """Owner and mode of the folder a socket lives in, so that it can be made again as it was."""
 
-    name: str
-    state: str
-    identity: Identity | None
-    spawnerr: str
-    age_s: float
+    uid: int
+    gid: int
+    mode: int
 
 
 @dataclass(frozen=True, slots=True)
-class RpcReading:
-    """What the daemon itself answered, and through which path it was asked."""
+class Holder:
+    """Who holds a socket, read from /proc; `conf` is a supervisord's, `unit` the systemd unit it runs in."""
 
-    via: str
-    state: str
-    pid: int
-    identifier: str
-    programs: tuple[ProgramReading, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ExitTrace:
-    """How a daemon left, as far as it left a trace.
-
-    `said` is its own last word in the log, `was_leaving` its last answer while it was asked.
-    """
-
-    socket_left: bool
-    pidfile_left: bool
-    said: str | None
-    was_leaving: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ChildRecord:
-    """A supervised process as it was while its daemon was healthy: the lineage an orphan is proven by."""
-
-    program: str
     identity: Identity
-    pgid: int
-    master: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class OrphanReading:
-    """A recorded child that outlived its daemon. `doubt` names the proof that is missing, if one is."""
-
-    child: ChildRecord
     command: str
-    rss_bytes: int
-    age_s: float
-    doubt: str | None
+    conf: str | None = None
+    unit: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class SupervisorReading:
-    """Everything the sensors know of one configured Supervisor daemon, from sources that must agree.
-
-    `listener_at_path`: somebody who is not proven to be this daemon listens there, or under that name.
-    """
-
-    conf: SupervisorConf
-    path: PathReading
-    daemon: Identity | None
-    rivals: tuple[int, ...]
-    uptime_s: float
-    listening_inode: int | None
-    listener_at_path: bool
-    kept_inode: int | None
-    rpc: RpcReading | Unreadable
-    seen_alive: bool
-    trace: ExitTrace | None
-    recorded: tuple[ChildRecord, ...] = ()
-    stopped: tuple[str, ...] = ()
-    orphans: tuple[OrphanReading, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One look at the host. `monotonic` and `wall` are taken before the first sensor reads."""
-
-    monotonic: float
-    wall: float
-    host: HostReading | Unreadable
-    uwsgi: dict[str, UwsgiReading | Unreadable] = field(default_factory=dict)
-    supervisor: dict[str, SupervisorReading | Unreadable] = field(default_factory=dict)
+    def __str__(self) -> str:
+        """As a person looks for it."""
+        what = f"supervisord with {self.conf}" if self.conf else self.command
+        return f"process {self.identity.pid} ({what})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,6 +38,16 @@ class SupervisorEntry:
     directory: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
     restart: str = "unless-stopped"
+    control_user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEntry:
+    """One item of `stack.sockets`: a listening Unix stream socket of any server, and whether a relay may stand in."""
+
+    name: str
+    path: str
+    relay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class Stack:
 
     uwsgi: tuple[UwsgiEntry, ...] = ()
     supervisor: tuple[SupervisorEntry, ...] = ()
+    sockets: tuple[SocketEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +104,15 @@ class UwsgiConf:
 
 @dataclass(frozen=True, slots=True)
 class ProgramConf:
-    """One `[program:x]` section, as far as paramedic needs it."""
+    """One `[program:x]` section, as far as paramedic needs it; `path` is the PATH its `environment=` sets."""
 
     name: str
     command: str
     startsecs: float = 1.0
     stopwaitsecs: float = 10.0
+    user: str | None = None
+    directory: str | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +129,13 @@ class SupervisorConf:
     user: str | None = None
     programs: tuple[ProgramConf, ...] = ()
     restart: str = "unless-stopped"
+    socket_mode: int = 0o700
+    socket_owner: str | None = None
+    control_user: str | None = None
+
+    def program(self, full_name: str) -> ProgramConf | None:
+        """The section behind a program as Supervisor calls it: `name` or `group:name`."""
+        name = full_name.rpartition(":")[2]
+        exact = [one for one in self.programs if one.name == name]
+        numbered = [one for one in self.programs if re.fullmatch(rf"{re.escape(one.name)}[_-]?\d+", name)]
+        return next(iter([*exact, *numbered]), None)

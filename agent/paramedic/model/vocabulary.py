@@ -9,6 +9,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from paramedic.model.diagnoses import DIAGNOSES, OK, Diagnosis
+from paramedic.model.guards import GUARDS
+
+__all__ = [
+    "ACTIONS",
+    "CHILDREN",
+    "DIAGNOSES",
+    "GUARDS",
+    "KINDS",
+    "NAME",
+    "NOTIFY",
+    "OK",
+    "OWNER",
+    "ActionKind",
+    "Arg",
+    "Diagnosis",
+    "Field",
+    "Harm",
+    "is_disruptive",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -28,73 +49,23 @@ class Field:
         return self.is_level and self.dimension != "word"
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """A named state: what it means, and what paramedic does about it.
-
-    `explains`: while an owner is in this state, the states of what belongs to it follow from it.
-    """
-
-    meaning: str
-    repair: str
-    explains: bool = False
-
-
-OK = "ok"
-DIAGNOSES: dict[str, Diagnosis] = {
-    "socket-missing": Diagnosis(
-        "the daemon is alive and listens on a socket whose path was deleted",
-        "restore_socket: link the live socket back to its path; no program notices",
-    ),
-    "socket-replaced": Diagnosis(
-        "something else stands where the daemon's live socket was",
-        "move it aside, then restore_socket; no program notices",
-    ),
-    "socket-stale": Diagnosis(
-        "a socket file without a listener and without a daemon",
-        "restart_supervisord, once its start is proven possible",
-        explains=True,
-    ),
-    "daemon-dead": Diagnosis(
-        "supervisord is gone and did not leave on purpose",
-        "restart_supervisord: prove that it can start, settle survivors, start it as it ran before",
-        explains=True,
-    ),
-    "daemon-stopped": Diagnosis(
-        "somebody stopped supervisord on purpose",
-        "tell; it is left stopped (start it yourself, or set restart: always)",
-        explains=True,
-    ),
-    "daemon-foreign": Diagnosis("another server listens at this daemon's socket path", "tell; it is never touched"),
-    "daemon-duplicate": Diagnosis("two supervisords run with this conf", "tell; nothing is signalled"),
-    "auth-refused": Diagnosis(
-        "supervisord answers 401 to the username and password of its conf",
-        "tell; reload supervisord after changing the password",
-    ),
-    "program-fatal": Diagnosis(
-        "supervisord gave up starting a program", "tell, with the cause; restarting does not help"
-    ),
-    "orphan": Diagnosis(
-        "a supervised process outlived its supervisord",
-        "kill_orphans, once a new supervisord runs or its start is proven possible",
-    ),
-    "app-broken": Diagnosis("the app on disk no longer imports", "tell; never reload good workers onto a broken app"),
-    "uwsgi-unreachable": Diagnosis(
-        "the uWSGI instance does not answer on its stats socket", "tell; nothing is touched", explains=True
-    ),
-}
-
 _SUPERVISOR_WORDS = (
     OK,
     "socket-missing",
     "socket-replaced",
     "socket-stale",
+    "socket-denied",
     "daemon-dead",
     "daemon-stopped",
+    "daemon-hung",
     "daemon-foreign",
     "daemon-duplicate",
     "auth-refused",
+    "pidfile-wrong",
+    "log-deleted",
 )
+_PROGRAM_WORDS = (OK, "program-fatal", "program-flapping", "port-held")
+_SOCKET_WORDS = (OK, "socket-missing", "socket-replaced", "socket-stale")
 _PROGRAM_STATES = (
     "STOPPED",
     "STARTING",
@@ -163,9 +134,18 @@ KINDS: dict[str, dict[str, Field]] = {
     "supervisor.program": {
         NAME: _NAME,
         OWNER: _OWNER,
-        "diagnosis": Field("word", "its named state", (OK, "program-fatal")),
+        "diagnosis": Field("word", "its named state", _PROGRAM_WORDS),
         "state": Field("word", "Supervisor's own word", _PROGRAM_STATES),
+        "rss": Field("bytes", "resident memory of its process tree"),
+        "pss": Field("bytes", "its tree's proportional share of resident memory"),
+        "uss": Field("bytes", "memory that only its tree holds"),
         "age": Field("seconds", "time since its start", is_level=False),
+        "respawns": Field("count", "starts seen in the last 2 minutes, the one before paramedic looked left out"),
+        "connections": Field("count", "established TCP connections to the ports it listens on"),
+    },
+    "socket": {
+        NAME: Field("word", "its name in stack.sockets"),
+        "diagnosis": Field("word", "its named state", _SOCKET_WORDS),
     },
     "orphan": {
         NAME: Field("word", "the program it was"),
@@ -186,20 +166,24 @@ class Harm(StrEnum):
 
     NONE = "none"
     WORKER = "one worker at a time"
+    PROGRAM = "that program restarts"
     PROGRAMS = "programs restart"
     ORPHANS = "the orphans"
+    RIVAL = "the other daemon's programs"
 
 
 @dataclass(frozen=True, slots=True)
 class Arg:
     """One argument of an action; `words` are the only values it can have, none any text.
 
-    `is_template`: names in braces are replaced by the values of the subject's fields.
+    `is_template`: names in braces are replaced by the values of the subject's fields. `harms`: with it the action
+    costs the site something.
     """
 
     meaning: str
     words: tuple[str, ...] = ()
     is_template: bool = False
+    harms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +219,55 @@ ACTIONS: dict[str, ActionKind] = {
         queues=False,
     ),
     "restore_socket": ActionKind(
-        ("supervisor",), Harm.NONE, 10.0, "the path reaches the live server again", repairs_daemon=True, queues=False
+        ("supervisor", "socket"),
+        Harm.NONE,
+        10.0,
+        "the path reaches the live server again",
+        {
+            "restart": Arg(
+                "also by a graceful restart of supervisord (SIGHUP) where nothing else can: its programs restart",
+                ("ok",),
+                harms=True,
+            )
+        },
+        repairs_daemon=True,
+        queues=False,
+    ),
+    "repair_mode": ActionKind(
+        ("supervisor",), Harm.NONE, 10.0, "owner and mode are as the conf says", repairs_daemon=True, queues=False
+    ),
+    "rewrite_pidfile": ActionKind(
+        ("supervisor",), Harm.NONE, 10.0, "the pidfile names the daemon", repairs_daemon=True, queues=False
+    ),
+    "reopen_logs": ActionKind(
+        ("supervisor",), Harm.NONE, 10.0, "the logs are at their paths again", repairs_daemon=True, queues=False
+    ),
+    "resume_daemon": ActionKind(
+        ("supervisor",), Harm.NONE, 5.0, "the daemon answers", repairs_daemon=True, queues=False
     ),
     "restart_supervisord": ActionKind(
-        ("supervisor",), Harm.PROGRAMS, 120.0, "right daemon, right conf, same programs up, once", repairs_daemon=True
+        ("supervisor",),
+        Harm.PROGRAMS,
+        120.0,
+        "right daemon, right conf, same programs up, once",
+        {"replace": Arg("also stop another conf's supervisord that answers at our path", ("true",))},
+        repairs_daemon=True,
     ),
-    "kill_orphans": ActionKind(("orphan",), Harm.ORPHANS, 30.0, "proven ones gone"),
+    "stop_duplicate": ActionKind(
+        ("supervisor",),
+        Harm.RIVAL,
+        90.0,
+        "one daemon is left, and the path reaches it",
+        repairs_daemon=True,
+    ),
+    "restart_program": ActionKind(
+        ("supervisor.program",),
+        Harm.PROGRAM,
+        90.0,
+        "RUNNING past its startsecs with a new pid",
+        reclaims_memory=True,
+    ),
+    "kill_orphans": ActionKind(("orphan", "supervisor"), Harm.ORPHANS, 30.0, "proven ones gone"),
     "chain_reload": ActionKind(
         ("uwsgi", "uwsgi.worker", "host"),
         Harm.WORKER,
@@ -256,26 +283,8 @@ ACTIONS: dict[str, ActionKind] = {
 DISRUPTIVE_COOLDOWN_S = 300.0
 DISRUPTIVE_LIMIT = (3, 3600.0)
 
-GUARDS: dict[str, str] = {
-    "paused": "a person paused the agent",
-    "acknowledged": "a person took this incident over",
-    "unknown": "the condition, or the state of the target, cannot be told",
-    "between": "it is not clear yet, but `when` no longer holds: no ladder begins now",
-    "cause present": "another subject's trouble explains this one and is healed first",
-    "unless": "a policy named in `unless` fires here",
-    "only": "it is not within the policy's hours",
-    "stale sample": "the sample is older than the last action on the target",
-    "in flight": "an action on the target is not judged yet",
-    "one at a time": "one memory action on a host at a time, and daemons are repaired before memory",
-    "cooling": "the target was acted on, or restarted, within `cooldown`",
-    "limit": "the breaker is open: `limit` attempts did not last; it half-opens by itself for one trial",
-    "too many": "more targets than `max_targets`, and the policy says `over: refuse`",
-    "max_targets": "as many targets as `max_targets` are acted on; the others wait",
-    "cannot help": "the action could give back next to nothing: somebody else holds the memory",
-    "no target": "there is nothing the action could be done to",
-    "observing": "it would have been done: the agent or the policy observes",
-    "refused": "the action proved that it must not be done now; tried again with backoff",
-    "settling": "the action was met a moment ago; whether it helped is judged soon",
-    "gave up": "no rung is left; a new incident begins with backoff",
-    "told": "a notice was given, and nothing else is to be done",
-}
+
+def is_disruptive(action: str, args: Mapping[str, object]) -> bool:
+    """Whether this action, with these arguments, costs the site something when it is wrong or repeated."""
+    kind = ACTIONS[action]
+    return kind.is_disruptive or any(kind.args[name].harms for name in args if name in kind.args)

@@ -1,0 +1,157 @@
+"""Whose child was it? The proofs by which a process counts as an orphan of a Supervisor daemon, and of its group."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from paramedic.host.proc import Proc
+from paramedic.host.processes import Row, is_supervisord, trusted_uids
+from paramedic.model.readings import Identity
+from paramedic.model.stack import ProgramConf, SupervisorConf
+from paramedic.model.supervision import ChildRecord
+
+INIT = 1
+
+
+def doubt_of(child: ChildRecord, conf: SupervisorConf, proc: Proc, daemon: Identity | None = None) -> str | None:
+    """Which proof is missing that the process outlived its daemon; None when none is.
+
+    `daemon` is the one of this conf that runs now. A record (pid, start, group) came from the daemon itself: what the
+    process still says must only not contradict it. Without one everything must agree with the conf.
+    """
+    env = proc.environ(child.identity.pid)
+    if env is None:
+        return "its environment cannot be read"
+    if child.master is None:
+        return _doubt_of_unrecorded(child, conf, env, proc, daemon)
+    if env.get("SUPERVISOR_PROCESS_NAME", name := child.program.rpartition(":")[2]) != name:
+        return "its environment names another program"
+    if conf.socket and env.get("SUPERVISOR_SERVER_URL", url := f"unix://{conf.socket}") != url:
+        return "its environment names another Supervisor"
+    stat = proc.stat(child.identity.pid)
+    if stat is None or stat.pgid != child.pgid:
+        return "it left the process group that Supervisor made for it"
+    return "its supervisord still runs" if proc.is_alive(child.master) else None
+
+
+def _doubt_of_unrecorded(
+    child: ChildRecord, conf: SupervisorConf, env: dict[str, str], proc: Proc, daemon: Identity | None
+) -> str | None:
+    """Without a record its parent, variables, session, group, user, command and folder must all say whose it is."""
+    pid, program = child.identity.pid, conf.program(child.program)
+    stat = proc.stat(pid)
+    if stat is None or program is None:
+        return f"{conf.conf} has no program {child.program}"
+    if env.get("SUPERVISOR_ENABLED") != "1" or env.get("SUPERVISOR_SERVER_URL") != f"unix://{conf.socket}":
+        return "its environment does not name this Supervisor"
+    if program_of(env) != child.program:
+        return "its environment names another program"
+    if stat.ppid != INIT:
+        return f"its parent {stat.ppid} lives"
+    if stat.sid == pid:
+        return "it made a session of its own: it detached itself"
+    if is_supervisord(proc.cmdline(stat.sid) or ("",)):
+        return f"the supervisord of its session, {stat.sid}, lives"
+    if stat.pgid != pid:
+        return "it does not lead the process group that Supervisor makes for each program"
+    if daemon is not None and daemon.start_ticks <= child.identity.start_ticks:
+        return f"it is younger than supervisord {daemon.pid}"
+    return _doubt_of_looks(pid, program, conf, proc)
+
+
+def _doubt_of_looks(pid: int, program: ProgramConf, conf: SupervisorConf, proc: Proc) -> str | None:
+    uid = proc.uid(pid)
+    if uid not in (trusted_uids(conf.conf) if program.user is None else _uids(program.user)):
+        return f"it runs as user {uid}, the conf says another"
+    if not _runs(proc.cmdline(pid) or (), program.command):
+        return f"its command line is not that of program {program.name} in {conf.conf}"
+    folder = proc.link(pid, "cwd")
+    if program.directory and folder != os.path.realpath(program.directory):
+        return f"its folder is {folder}, the conf says {program.directory}"
+    return None
+
+
+def _uids(user: str) -> set[int]:
+    with contextlib.suppress(KeyError):
+        return {int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid}
+    return set()
+
+
+def _runs(argv: tuple[str, ...], command: str) -> bool:
+    """Whether the arguments are those of the command; a script's own name moves behind its interpreter."""
+    with contextlib.suppress(ValueError):
+        words = shlex.split(command)
+        before = argv[: len(argv) - len(words) + 1]
+        is_named = any(Path(word).name == Path(words[0]).name for word in before) if words else False
+        return is_named and argv[len(before) :] == tuple(words[1:])
+    return False
+
+
+def program_of(env: dict[str, str]) -> str:
+    """The program a process says it is, as Supervisor calls it: `name`, or `group:name`."""
+    name, group = env.get("SUPERVISOR_PROCESS_NAME", ""), env.get("SUPERVISOR_GROUP_NAME", "")
+    return name if group in (name, "") else f"{group}:{name}"
+
+
+def child_of(pid: int, daemon: Identity, proc: Proc) -> ChildRecord | None:
+    """A living child of a daemon as a record; None for one that is no program, e.g. a fork that did not exec yet."""
+    stat, env = proc.stat(pid), proc.environ(pid) or {}
+    if stat is None or not stat.is_alive or "SUPERVISOR_PROCESS_NAME" not in env:
+        return None
+    return ChildRecord(program_of(env), stat.identity, stat.pgid, daemon)
+
+
+def unclaimed(rows: Iterable[Row], conf: SupervisorConf, known: Iterable[ChildRecord], proc: Proc) -> list[ChildRecord]:
+    """Processes without a parent that say they are programs of this Supervisor and that no record names.
+
+    Whether each is an orphan is for `doubt_of`. Members of a recorded group whose leader has ended count as recorded.
+    """
+    recorded = list(known)
+    named = {child.identity for child in recorded}
+    groups = {child.pgid: child for child in recorded}
+    found = []
+    for row in rows:
+        env = proc.environ(row.identity.pid) if row.ppid == INIT and row.identity not in named else None
+        if env is None or conf.socket is None or env.get("SUPERVISOR_SERVER_URL") != f"unix://{conf.socket}":
+            continue
+        stat = proc.stat(row.identity.pid)
+        if stat is None or is_supervisord(row.argv) or stat.sid == row.identity.pid:
+            continue
+        leader = groups.get(stat.pgid)
+        is_left = leader is not None and leader.program == program_of(env) and not proc.identify(stat.pgid)
+        master = leader.master if leader is not None and is_left else None
+        found.append(ChildRecord(program_of(env), row.identity, stat.pgid, master))
+    return found
+
+
+def members(child: ChildRecord, proc: Proc) -> list[Identity]:
+    """The other living processes of its group: forked by it, in its session, as its user. A look at all of /proc."""
+    leader = proc.stat(child.identity.pid)
+    if leader is None or leader.identity != child.identity:
+        return []
+    found = []
+    for name in os.listdir(proc.root):
+        stat = proc.stat(int(name)) if name.isdigit() else None
+        if stat is None or not stat.is_alive or stat.identity == child.identity:
+            continue
+        is_of_group = (stat.pgid, stat.sid) == (leader.pgid, leader.sid)
+        if is_of_group and stat.identity.start_ticks >= child.identity.start_ticks:
+            found.append(stat.identity)
+    return found
+
+
+def doubt_of_member(one: Identity, child: ChildRecord, sid: int, proc: Proc) -> str | None:
+    """Which proof is missing that this process still belongs to the orphan's group."""
+    stat = proc.stat(one.pid)
+    if stat is None or stat.identity != one or (stat.pgid, stat.sid) != (child.pgid, sid):
+        return "it left the orphan's process group"
+    env = proc.environ(one.pid)
+    if env is None:
+        return "its environment cannot be read"
+    is_same = env.get("SUPERVISOR_PROCESS_NAME", name := child.program.rpartition(":")[2]) == name
+    return None if is_same else "its environment names another program"

@@ -1,0 +1,147 @@
+"""Start, recognise and end the relay of a path: `paramedic.host.relay` as a process of its own.
+
+What is known of it stands beside the kept link, in a folder only we can write: which process, which inode, for whom.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from paramedic.host import files, pidfd, systemd
+from paramedic.host.commands import run
+from paramedic.host.proc import Proc
+from paramedic.model.readings import Identity
+
+START_S = 10.0
+BACKLOG = 1024
+STICKY = 0o1000
+
+
+class NotStarted(OSError):
+    """The relay could not be started; nothing was left at the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A relay as it was started: its process, the inode of its own socket, whom it serves, and that one's inode."""
+
+    process: Identity
+    inode: int
+    serves: Identity
+    live_inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A relay to be: at `path`, for the live socket open at `live`, with this owner and mode, as user `runs_as`."""
+
+    path: str
+    live: int
+    live_inode: int
+    serves: Identity
+    uid: int
+    gid: int
+    mode: int
+    runs_as: tuple[int, int]
+
+
+def record_of(path: str) -> str:
+    """Where the relay of a path is written down."""
+    return f"{files.keep_link(path)}.relay"
+
+
+def current(path: str, proc: Proc) -> Relay | None:
+    """The recorded relay of a path while its process lives; None where nothing is recorded or readable."""
+    try:
+        found = json.loads(files.read_text(record_of(path), 4096))
+        relay = Relay(Identity(*found["process"]), found["inode"], Identity(*found["serves"]), found["live_inode"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return relay if proc.is_alive(relay.process) else None
+
+
+def start(wanted: Wanted, proc: Proc) -> Relay:
+    """Bind a listener, hand it to a relay process and move it to the path, which must be free.
+
+    Connections queue from the moment the path is there. Raises NotStarted, or FileExistsError when
+    something stands there.
+    """
+    folder = files.keep_folder(wanted.path)
+    files.own_folder(folder)
+    name = f"{Path(wanted.path).name}.own"
+    with files.folder(folder) as kept, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=kept)
+        listener.bind(f"/proc/self/fd/{kept}/{name}")
+        os.chown(name, wanted.uid, wanted.gid, dir_fd=kept, follow_symlinks=False)
+        os.chmod(name, wanted.mode | STICKY, dir_fd=kept)
+        listener.listen(BACKLOG)
+        inode = files.number(os.stat(name, dir_fd=kept, follow_symlinks=False))
+        process = _spawn(wanted, listener.fileno(), os.stat(name, dir_fd=kept).st_ino, proc)
+        relay = Relay(process, inode, wanted.serves, wanted.live_inode)
+        try:
+            files.move_in(kept, name, wanted.path)
+            files.write_private(record_of(wanted.path), json.dumps(asdict(relay) | _pairs(relay)).encode())
+        except OSError:
+            end(relay, proc)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=kept)
+            raise
+    return relay
+
+
+def _pairs(relay: Relay) -> dict[str, list[int]]:
+    pairs = {"process": relay.process, "serves": relay.serves}
+    return {name: [one.pid, one.start_ticks] for name, one in pairs.items()}
+
+
+def _spawn(wanted: Wanted, listener: int, inode: int, proc: Proc) -> Identity:
+    """Run the program; it detaches itself and says its pid. Under systemd it gets a scope of its own, so that the
+    end of the agent's unit does not take it along.
+    """
+    daemon = os.pidfd_open(wanted.serves.pid)
+    try:
+        if not proc.is_alive(wanted.serves):
+            raise NotStarted(3, f"process {wanted.serves.pid} is gone")
+        fds = (listener, wanted.live, daemon)
+        words = (*map(str, (*fds, *wanted.runs_as, inode)), wanted.path)
+        program = str(Path(__file__).with_name("relay.py"))
+        argv = (*_scope(inode), sys.executable, "-I", "-S", program, *words)
+        result = run(argv, START_S, {"PATH": os.defpath}, cwd="/", pass_fds=fds)
+    finally:
+        os.close(daemon)
+    said = result.output.strip().rpartition("\n")[2]
+    process = proc.identify(int(said)) if result.code == 0 and said.isdigit() else None
+    if process is None:
+        raise NotStarted(5, f"the relay did not start: {result.last_line or 'it said nothing'}")
+    return process
+
+
+def _scope(inode: int) -> tuple[str, ...]:
+    if not systemd.is_running() or os.geteuid() != 0:
+        return ()
+    return ("/usr/bin/systemd-run", "--scope", "--quiet", "--collect", f"--unit=paramedic-relay-{inode}-{os.getpid()}")
+
+
+def end(relay: Relay, proc: Proc) -> None:
+    """Ask a relay to finish what it carries and leave, through a pidfd; a process that is not it is not touched."""
+    with contextlib.suppress(ProcessLookupError, PermissionError, pidfd.Unproven):
+        fd = pidfd.open_proven(proc, relay.process, lambda one: _doubt(one, proc))
+        if fd is not None:
+            try:
+                signal.pidfd_send_signal(fd, signal.SIGTERM)
+            finally:
+                os.close(fd)
+
+
+def _doubt(one: Identity, proc: Proc) -> str | None:
+    argv = proc.cmdline(one.pid) or ()
+    is_relay = any(Path(word).name == "relay.py" for word in argv[:5])
+    return None if is_relay else "it does not run the relay"

@@ -1,0 +1,90 @@
+"""The named states: what each means, and what paramedic does about it, cheapest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A named state: what it means, and what paramedic does about it.
+
+    `explains`: while an owner is in this state, the states of what belongs to it follow from it.
+    """
+
+    meaning: str
+    repair: str
+    explains: bool = False
+
+
+OK = "ok"
+DIAGNOSES: dict[str, Diagnosis] = {
+    "socket-missing": Diagnosis(
+        "the server is alive and listens on a socket whose path was deleted",
+        "restore_socket: link the live socket back to its path, or relay to it; no program notices",
+    ),
+    "socket-replaced": Diagnosis(
+        "something else stands where the live socket was",
+        "move it aside, then restore_socket; no program notices. Another server's live socket is told, never touched",
+    ),
+    "socket-stale": Diagnosis(
+        "a socket without a listener and without a server",
+        "restart_supervisord, once its start is proven possible; for another server's socket: tell",
+        explains=True,
+    ),
+    "socket-denied": Diagnosis(
+        "who must be able to use the socket is not allowed to",
+        "repair_mode: owner and mode as the conf says; where the conf itself denies it, tell the line to write",
+    ),
+    "daemon-dead": Diagnosis(
+        "supervisord is gone and did not leave on purpose",
+        "restart_supervisord: prove that it can start, settle survivors, start it as it ran before",
+        explains=True,
+    ),
+    "daemon-stopped": Diagnosis(
+        "somebody stopped supervisord on purpose",
+        "tell; it is left stopped (start it yourself, or set restart: always)",
+        explains=True,
+    ),
+    "daemon-hung": Diagnosis(
+        "supervisord runs and does not answer: it was stopped by a signal, or hangs",
+        "resume_daemon where it was stopped; else prove that it can start, TERM, KILL, settle survivors, start it",
+        explains=True,
+    ),
+    "daemon-foreign": Diagnosis(
+        "another conf's supervisord answers at this daemon's socket path",
+        "tell; it is stopped only where the policy says restart_supervisord: { replace: true }",
+    ),
+    "daemon-duplicate": Diagnosis(
+        "two supervisords run with this conf",
+        "stop_duplicate: keep the one that owns the programs, with its socket and pidfile",
+        explains=True,
+    ),
+    "auth-refused": Diagnosis(
+        "supervisord answers 401 to the username and password of its conf",
+        "tell; reload supervisord after changing the password",
+    ),
+    "pidfile-wrong": Diagnosis(
+        "the pidfile is gone, or names another process", "rewrite_pidfile, unless it is another living supervisord's"
+    ),
+    "log-deleted": Diagnosis("supervisord writes to a log whose path was deleted", "reopen_logs: SIGUSR2"),
+    "program-fatal": Diagnosis(
+        "supervisord gave up starting a program", "tell, with the cause and the fix; restarting does not help"
+    ),
+    "program-flapping": Diagnosis(
+        "a program starts again and again, whatever Supervisor calls it",
+        "tell, with who holds its port; an orphan of ours is ended by its own policy",
+    ),
+    "port-held": Diagnosis(
+        "Supervisor calls the program RUNNING, but another process listens on its port",
+        "tell, with who holds it; an orphan of ours is ended by its own policy",
+    ),
+    "orphan": Diagnosis(
+        "a supervised process outlived its supervisord",
+        "kill_orphans, with its process group, once a new supervisord runs or its start is proven possible",
+    ),
+    "app-broken": Diagnosis("the app on disk no longer imports", "tell; never reload good workers onto a broken app"),
+    "uwsgi-unreachable": Diagnosis(
+        "the uWSGI instance does not answer on its stats socket", "tell; nothing is touched", explains=True
+    ),
+}
