@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paramedic.facts.causes import with_causes
+from paramedic.facts.sockets import socket_subject
 from paramedic.facts.supervisor import supervisor_subjects
 from paramedic.facts.uwsgi import uwsgi_subjects
 from paramedic.model.facts import Facts, Known, Subject, SubjectFacts, Unknown, Value
-from paramedic.model.readings import HostReading, Sample, Unreadable
+from paramedic.model.readings import HostReading, Unreadable
+from paramedic.model.sample import Sample
 
 
 def join(sample: Sample, known: Known) -> Facts:
@@ -17,7 +19,8 @@ def join(sample: Sample, known: Known) -> Facts:
     for name, uwsgi in sample.uwsgi.items():
         found += uwsgi_subjects(name, uwsgi, known)
     for name, supervisor in sample.supervisor.items():
-        found += supervisor_subjects(name, supervisor)
+        found += supervisor_subjects(name, supervisor, sample.host)
+    found += [socket_subject(name, reading) for name, reading in sample.sockets.items()]
     return Facts(sample.monotonic, sample.wall, with_causes(_by_subject(found)))
 
 

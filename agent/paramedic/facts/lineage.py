@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paramedic.model.facts import Known, SupervisorKnown
-from paramedic.model.readings import (
-    ChildRecord,
-    Identity,
-    MemoryReading,
-    RpcReading,
-    Sample,
-    SupervisorReading,
-    UwsgiReading,
-)
+from paramedic.model.facts import Known, SocketKnown, SupervisorKnown
+from paramedic.model.readings import Identity, MemoryReading, UwsgiReading
+from paramedic.model.sample import Sample
+from paramedic.model.supervision import ChildRecord, RpcReading, SocketReading, SupervisorReading
 
 SETTLED_AFTER_S = 60.0
 SETTLED_BEFORE_S = 600.0
@@ -25,8 +19,21 @@ def learn(known: Known, sample: Sample) -> Known:
     for name, reading in sample.supervisor.items():
         if isinstance(reading, SupervisorReading):
             supervisors[name] = _lineage(supervisors.get(name, SupervisorKnown()), reading)
+    sockets = dict(known.sockets)
+    for name, socket in sample.sockets.items():
+        if isinstance(socket, SocketReading) and (found := _healthy(socket)) is not None:
+            sockets[name] = found
     baselines = _baselines(known, sample)
-    return replace(known, supervisors=supervisors, baselines=baselines)
+    return replace(known, supervisors=supervisors, baselines=baselines, sockets=sockets)
+
+
+def _healthy(reading: SocketReading) -> SocketKnown | None:
+    """What to keep of a socket whose path is its very own."""
+    if reading.owner is None or reading.socket_inode is None or reading.path.inode != reading.listening_inode:
+        return None
+    path = reading.path
+    owner, folder = reading.owner.identity, reading.folder
+    return SocketKnown(owner, reading.socket_inode, path.inode, path.uid, path.gid, path.mode, folder)
 
 
 def _lineage(known: SupervisorKnown, reading: SupervisorReading) -> SupervisorKnown:
@@ -42,7 +49,11 @@ def _lineage(known: SupervisorKnown, reading: SupervisorReading) -> SupervisorKn
     )
     strays = tuple(child for child in (*known.strays, *known.children) if child in alive)
     stopped = tuple(p.name for p in reading.rpc.programs if p.state == "STOPPED")
-    return SupervisorKnown(reading.daemon, children, tuple(dict.fromkeys(strays)), stopped)
+    ports = dict(known.ports) | {p.name: p.ports for p in reading.rpc.programs if p.ports}
+    kept = tuple(sorted((name, found) for name, found in ports.items() if reading.conf.program(name)))
+    return SupervisorKnown(
+        reading.daemon, children, tuple(dict.fromkeys(strays)), stopped, ports=kept, folder=reading.folder
+    )
 
 
 def _baselines(known: Known, sample: Sample) -> dict[Identity, int]:

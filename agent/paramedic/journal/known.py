@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from paramedic.model.facts import Known, Preflight, SupervisorKnown
-from paramedic.model.readings import ChildRecord, Identity
+from paramedic.model.facts import Known, Preflight, SocketKnown, SupervisorKnown
+from paramedic.model.readings import FolderReading, Identity
+from paramedic.model.supervision import ChildRecord
 
 
 def known_to_json(known: Known) -> str:
@@ -16,6 +17,7 @@ def known_to_json(known: Known) -> str:
         "supervisors": {name: _supervisor(one) for name, one in known.supervisors.items()},
         "baselines": [[*_pair(worker), size] for worker, size in known.baselines.items()],
         "preflights": {name: [p.result, p.detail, p.wall] for name, p in known.preflights.items()},
+        "sockets": {name: _socket(one) for name, one in known.sockets.items()},
     }
     return json.dumps(document, sort_keys=True)
 
@@ -29,6 +31,7 @@ def known_from_json(text: str) -> Known:
             supervisors={name: _supervisor_from(one) for name, one in document["supervisors"].items()},
             baselines={Identity(pid, start): size for pid, start, size in document["baselines"]},
             preflights={name: Preflight(*one) for name, one in document["preflights"].items()},
+            sockets={name: _socket_from(one) for name, one in document.get("sockets", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Known()
@@ -45,11 +48,27 @@ def _supervisor(one: SupervisorKnown) -> dict[str, Any]:
         "strays": [_child(child) for child in one.strays],
         "stopped": list(one.stopped),
         "was_leaving": one.was_leaving,
+        "ports": [[name, list(ports)] for name, ports in one.ports],
+        "folder": _folder(one.folder),
     }
 
 
+def _folder(one: FolderReading | None) -> list[int] | None:
+    return [one.uid, one.gid, one.mode] if one else None
+
+
+def _socket(one: SocketKnown) -> list[Any]:
+    return [_pair(one.owner), one.socket_inode, one.inode, one.uid, one.gid, one.mode, _folder(one.folder)]
+
+
+def _socket_from(one: list[Any]) -> SocketKnown:
+    owner, socket_inode, inode, uid, gid, mode, folder = one
+    kept = FolderReading(*folder) if folder else None
+    return SocketKnown(Identity(*owner), socket_inode, inode, uid, gid, mode, kept)
+
+
 def _child(child: ChildRecord) -> list[Any]:
-    return [child.program, _pair(child.identity), child.pgid, _pair(child.master)]
+    return [child.program, _pair(child.identity), child.pgid, _pair(child.master) if child.master else None]
 
 
 def _supervisor_from(one: dict[str, Any]) -> SupervisorKnown:
@@ -59,9 +78,11 @@ def _supervisor_from(one: dict[str, Any]) -> SupervisorKnown:
         strays=tuple(_child_from(child) for child in one["strays"]),
         stopped=tuple(one.get("stopped", ())),
         was_leaving=bool(one.get("was_leaving", False)),
+        ports=tuple((name, tuple(ports)) for name, ports in one.get("ports", ())),
+        folder=FolderReading(*folder) if (folder := one.get("folder")) else None,
     )
 
 
 def _child_from(child: list[Any]) -> ChildRecord:
     program, identity, pgid, master = child
-    return ChildRecord(program, Identity(*identity), pgid, Identity(*master))
+    return ChildRecord(program, Identity(*identity), pgid, Identity(*master) if master else None)

@@ -10,13 +10,18 @@ from paramedic.host import clock, recipe, unix_diag
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import walk
 from paramedic.model.facts import Known, SupervisorKnown
-from paramedic.model.readings import Sample, SupervisorReading, Unreadable, UwsgiReading
+from paramedic.model.readings import Unreadable, UwsgiReading
+from paramedic.model.sample import Sample
 from paramedic.model.stack import Stack
+from paramedic.model.supervision import SocketReading, SupervisorReading
 from paramedic.sense.memory import Rollups, read_host
+from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
 from paramedic.sense.uwsgi import UwsgiSensor, resident
 
 ALL = 1_000_000
+Workers = dict[str, UwsgiReading | Unreadable]
+Daemons = dict[str, SupervisorReading | Unreadable]
 Reading = TypeVar("Reading")
 log = logging.getLogger(__name__)
 
@@ -26,12 +31,15 @@ class Sensors:
 
     def __init__(self, stack: Stack, proc: Proc, state_dir: str = "", thorough: bool = False) -> None:
         self.proc = proc
+        self._rollups = Rollups(proc, ALL if thorough else 1)
         self.uwsgi = {entry.name: UwsgiSensor(entry, proc) for entry in stack.uwsgi}
         self.supervisor = {
-            entry.name: SupervisorSensor(entry, proc, recipe.path_of(state_dir, entry.name) if state_dir else None)
+            entry.name: SupervisorSensor(
+                entry, proc, recipe.path_of(state_dir, entry.name) if state_dir else None, self._rollups
+            )
             for entry in stack.supervisor
         }
-        self._rollups = Rollups(proc, ALL if thorough else 1)
+        self.sockets = {entry.name: SocketSensor(entry, proc) for entry in stack.sockets}
         self._thorough = thorough
         self._said: dict[str, str] = {}
 
@@ -39,9 +47,25 @@ class Sensors:
         """One sample. A sensor that cannot read says so in its place and stops no other."""
         now, wall = clock.monotonic(), clock.wall()
         host = self._guarded("memory", lambda: read_host(self.proc))
-        uwsgi = self._read_uwsgi(now)
-        supervisor = {name: self._read_supervisor(name, known, now) for name in self.supervisor}
-        return Sample(now, wall, host, uwsgi, supervisor)
+        uwsgi, supervisor = self._read_processes(known, now)
+        sockets = {name: self._read_socket(name, known) for name in self.sockets}
+        return Sample(now, wall, host, uwsgi, supervisor, sockets)
+
+    def _read_processes(self, known: Known, now: float) -> tuple[Workers, Daemons]:
+        """uWSGI and Supervisor; the memory of single processes is read for the next look, or, if thorough, for this."""
+
+        def look() -> tuple[Workers, Daemons]:
+            uwsgi = {name: self._read_uwsgi(name) for name in self.uwsgi}
+            return uwsgi, {name: self._read_supervisor(name, known, now) for name in self.supervisor}
+
+        readings = look()
+        trees = [sensor.programs.resident for sensor in self.supervisor.values()]
+        self._rollups.refresh({one: rss for tree in (resident(readings[0]), *trees) for one, rss in tree.items()}, now)
+        return look() if self._thorough else readings
+
+    def _read_socket(self, name: str, known: Known) -> SocketReading | Unreadable:
+        sensor = self.sockets[name]
+        return self._guarded(name, lambda: sensor.read(known.sockets.get(name), unix_diag.listeners()))
 
     def _read_supervisor(self, name: str, known: Known, now: float) -> SupervisorReading | Unreadable:
         kept = known.supervisors.get(name, SupervisorKnown())
@@ -60,16 +84,8 @@ class Sensors:
                 found.append(f"{path}:1:1: cannot read it: {getattr(error, 'strerror', None) or error}")
         return found
 
-    def _read_uwsgi(self, now: float) -> dict[str, UwsgiReading | Unreadable]:
-        def read_one(name: str) -> UwsgiReading | Unreadable:
-            return self._guarded(name, lambda: self.uwsgi[name].read(self._rollups))
-
-        def read_all() -> dict[str, UwsgiReading | Unreadable]:
-            return {name: read_one(name) for name in self.uwsgi}
-
-        readings = read_all()
-        self._rollups.refresh(resident(readings), now)
-        return read_all() if self._thorough else readings
+    def _read_uwsgi(self, name: str) -> UwsgiReading | Unreadable:
+        return self._guarded(name, lambda: self.uwsgi[name].read(self._rollups))
 
     def _guarded(self, name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
         """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""

@@ -5,39 +5,41 @@ SO_PEERCRED lies for a daemonized supervisord and connect() succeeds on a stoppe
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from paramedic.host import clock, files, recipe, supervisor_rpc
+from paramedic.host import files, recipe, supervisor_rpc, unlinked
+from paramedic.host.lineage import doubt_of, unclaimed
 from paramedic.host.proc import Proc, readable
-from paramedic.host.processes import Row, doubt_of, of_conf
+from paramedic.host.processes import Row, of_conf
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
-from paramedic.model.readings import (
-    ChildRecord,
-    ExitTrace,
-    Identity,
-    OrphanReading,
-    PathKind,
-    PathReading,
-    ProgramReading,
-    RpcReading,
-    SupervisorReading,
-    Unreadable,
-)
+from paramedic.model.readings import Identity, PathKind, PathReading, Unreadable
 from paramedic.model.stack import SupervisorConf, SupervisorEntry
+from paramedic.model.supervision import (
+    ChildRecord,
+    OrphanReading,
+    RpcReading,
+    Silence,
+    SupervisorReading,
+)
+from paramedic.sense import path as at
+from paramedic.sense.condition import Listening, deleted_logs, denied, owner_of, pidfile_of
+from paramedic.sense.memory import Rollups
+from paramedic.sense.programs import Programs, with_orphans
+from paramedic.sense.rivals import keeper_of, rivals_of
 from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf, stamps_of
+from paramedic.sense.trace import trace_of
 
-LOG_TAIL_BYTES = 64 * 1024
 WALK_AGAIN_S = 600.0
-_LAST_WORDS = re.compile(r"supervisord started with pid|received SIG\w+ indicating (?:exit|restart) request")
+LOOK_AGAIN_S = 10.0
+SHORT_DEADLINE_S = 1.0
 _ASKED = ("supervisor.getState", "supervisor.getPID", "supervisor.getIdentification", "supervisor.getAllProcessInfo")
-CLOCK_SLACK_S = 2.0
 Walk = Callable[[], list[Row]]
 Listeners = Callable[[], list[Listener]]
+Answer = tuple[RpcReading | Unreadable, Silence | None, tuple[str, ...]]
 
 
 class SupervisorSensor:
@@ -46,14 +48,21 @@ class SupervisorSensor:
     `recipe_path` is where its launch was recorded: a dead daemon's conf is read with the environment it had.
     """
 
-    def __init__(self, entry: SupervisorEntry, proc: Proc, recipe_path: str | None = None) -> None:
+    def __init__(
+        self, entry: SupervisorEntry, proc: Proc, recipe_path: str | None = None, rollups: Rollups | None = None
+    ) -> None:
         self.entry = entry
         self._proc = proc
         self._recipe_path = recipe_path
         self._conf: tuple[object, SupervisorConf] | None = None
         self._daemons: list[Identity] = []
         self._walked_at = float("-inf")
+        self._must_look = False
         self._held: set[tuple[Identity, int]] = set()
+        self._unclaimed: list[ChildRecord] = []
+        self._holders = at.Holders(proc)
+        self._listening_to = Listening(proc)
+        self.programs = Programs(proc, self._holders, rollups or Rollups(proc, 0))
 
     def conf(self) -> SupervisorConf:
         """The conf as it is on disk now, read with the daemon's own environment; raises OSError or ConfUnreadable."""
@@ -78,168 +87,213 @@ class SupervisorSensor:
         self, known: SupervisorKnown, listeners: Listeners, walk: Walk, now: float
     ) -> SupervisorReading | Unreadable:
         """Everything about the daemon at monotonic time `now`; `walk` is called only where it must be."""
-        self._find(walk, now)
+        rows = self._find(walk, now)
         try:
             conf = self.conf()
             path = files.look(conf.socket) if conf.socket else PathReading(PathKind.ABSENT)
         except (OSError, ConfUnreadable) as error:
             return Unreadable(f"cannot read {self.entry.conf}: {error}")
         seen = listeners()
-        if not self._daemons and conf.socket and _named(conf.socket, seen):
-            self._find(walk, now)
-        daemon = self._daemons[0] if len(self._daemons) == 1 else None
-        listening = self._listening(daemon, conf, seen) if daemon else None
-        kept = _kept_inode(conf)
-        rpc = self._ask(conf, path, listening, kept)
+        if not self._daemons and conf.socket and at.named(conf.socket, seen):
+            rows = self._find(walk, now) or rows
+        if rows is not None:
+            self._unclaimed = unclaimed(rows, conf, (*known.children, *known.strays), self._proc)
+        if len(self._daemons) != 1:
+            return self._without_daemon(conf, path, seen, known)
+        return self._of_daemon(self._daemons[0], conf, path, seen, known, now)
+
+    def _find(self, walk: Walk, now: float) -> list[Row] | None:
+        """Keep the daemons that live; look for others when there is none, when told to, and rarely otherwise."""
+        self._daemons = [daemon for daemon in self._daemons if self._proc.is_alive(daemon)]
+        patience = LOOK_AGAIN_S if self._must_look else WALK_AGAIN_S
+        if self._daemons and now - self._walked_at <= patience:
+            return None
+        rows = walk()
+        self._daemons = [row.identity for row in of_conf(rows, self.entry.conf, self._proc)]
+        self._walked_at = now
+        return rows
+
+    def _without_daemon(
+        self, conf: SupervisorConf, path: PathReading, seen: Sequence[Listener], known: SupervisorKnown
+    ) -> SupervisorReading:
+        """No daemon of this conf, or several: who is there, how the last one left, and what outlived it."""
+        listening = {daemon: self._listening(daemon, conf, seen) for daemon in self._daemons}
+        inodes = {daemon: found.file_inode if found else None for daemon, found in listening.items()}
+        rivals = rivals_of(inodes, conf, self._proc)
+        keeper, undecided = keeper_of(rivals, known.daemon)
+        live = inodes.get(keeper) if keeper else None
+        uid = (self._proc.uid(keeper.pid) or 0) if keeper else -1
+        gid = (self._proc.gid(keeper.pid) or 0) if keeper else -1
         return SupervisorReading(
             conf=conf,
             path=path,
-            daemon=daemon,
-            rivals=tuple(d.pid for d in self._daemons) if len(self._daemons) > 1 else (),
-            uptime_s=self._proc.age_s(daemon) if daemon else 0.0,
-            listening_inode=listening,
-            listener_at_path=_is_taken(conf, path, listening, seen, daemon),
-            kept_inode=kept,
-            rpc=rpc,
+            daemon=None,
+            rivals=rivals,
+            uptime_s=0.0,
+            listening_inode=live,
+            listener_at_path=not rivals and _is_taken(conf, path, None, seen),
+            kept_inode=at.kept_inode(conf.socket),
+            rpc=Unreadable("several daemons run" if rivals else "no daemon runs"),
             seen_alive=known.daemon is not None,
-            trace=None if daemon else self._trace(conf, path, known),
+            trace=None if rivals else trace_of(conf, path, known, self._proc),
             recorded=known.children,
             stopped=known.stopped,
-            orphans=self._orphans(known, conf, daemon, rpc),
+            orphans=self._orphans(known, conf, None, set()) if not rivals else (),
+            socket_inode=found.socket_inode if keeper and (found := listening[keeper]) else None,
+            uid=uid,
+            gid=gid,
+            owner=owner_of(conf, (uid, gid)),
+            at_path=at.holder_at(path, seen, self._holders) if not rivals else None,
+            keeper=keeper,
+            undecided=undecided,
+            folder=known.folder,
         )
 
-    def _find(self, walk: Walk, now: float) -> None:
-        """Keep the daemons that live; look for others when there is none, and rarely otherwise."""
-        self._daemons = [daemon for daemon in self._daemons if self._proc.is_alive(daemon)]
-        if not self._daemons or now - self._walked_at > WALK_AGAIN_S:
-            self._daemons = [row.identity for row in of_conf(walk(), self.entry.conf, self._proc)]
-            self._walked_at = now
+    def _of_daemon(
+        self,
+        daemon: Identity,
+        conf: SupervisorConf,
+        path: PathReading,
+        seen: Sequence[Listener],
+        known: SupervisorKnown,
+        now: float,
+    ) -> SupervisorReading:
+        """The one daemon of this conf: where it listens, what stands at its path, what it answers."""
+        listening = self._listening(daemon, conf, seen)
+        live = listening.file_inode if listening else None
+        is_relayed = conf.socket is not None and at.is_relayed(conf.socket, path, live, self._proc)
+        reading = SupervisorReading(
+            conf=conf,
+            path=path,
+            daemon=daemon,
+            rivals=(),
+            uptime_s=self._proc.age_s(daemon),
+            listening_inode=live,
+            listener_at_path=not is_relayed and _is_taken(conf, path, live, seen),
+            kept_inode=at.kept_inode(conf.socket),
+            rpc=Unreadable("no listening socket of it is known"),
+            seen_alive=known.daemon is not None,
+            trace=None,
+            recorded=known.children,
+            stopped=known.stopped,
+            socket_inode=listening.socket_inode if listening else None,
+            uid=self._proc.uid(daemon.pid) or 0,
+            gid=self._proc.gid(daemon.pid) or 0,
+            relayed=is_relayed,
+            at_path=at.holder_at(path, seen, self._holders) if path.inode != live and not is_relayed else None,
+            folder=known.folder,
+        )
+        reading = replace(reading, owner=owner_of(conf, (reading.uid, reading.gid)))
+        if listening is None or conf.socket is None:
+            return replace(reading, orphans=self._orphans(known, conf, daemon, set()))
+        rpc, silence, logs = self._ask(reading, listening, known, now)
+        return self._with_answer(replace(reading, rpc=rpc, silence=silence), logs, known)
 
-    def _listening(self, daemon: Identity, conf: SupervisorConf, seen: Sequence[Listener]) -> int | None:
-        """The inode of the file the daemon listens on: bound as `<path>.<pid>`, then linked (supervisor/http.py)."""
-        for listener in _named(conf.socket or "/", seen):
+    def _with_answer(
+        self, reading: SupervisorReading, logs: tuple[str, ...], known: SupervisorKnown
+    ) -> SupervisorReading:
+        conf, daemon = reading.conf, reading.daemon
+        programs = reading.rpc.programs if isinstance(reading.rpc, RpcReading) else ()
+        orphans = self._orphans(known, conf, daemon, {program.identity for program in programs})
+        is_own = reading.path.inode == reading.listening_inode
+        barred = denied(conf.socket, reading.path, conf, reading.owner) if is_own and conf.socket else None
+        reading = replace(reading, orphans=orphans, denied=barred)
+        if daemon is None or conf.socket is None or not isinstance(reading.rpc, RpcReading):
+            return reading
+        named = tuple(replace(program, port_held=with_orphans(program, orphans)) for program in programs)
+        self._must_look = any(p.port_held or p.starts or p.state in ("BACKOFF", "FATAL") for p in named)
+        return replace(
+            reading,
+            rpc=replace(reading.rpc, programs=named),
+            folder=at.folder_of(conf.socket) if is_own else known.folder,
+            pidfile=pidfile_of(conf, daemon, reading.uptime_s, self._holders, self._proc),
+            deleted_logs=deleted_logs(daemon, (conf.logfile or "", *logs), self._proc),
+        )
+
+    def _listening(self, daemon: Identity, conf: SupervisorConf, seen: Sequence[Listener]) -> Listener | None:
+        """The socket the daemon listens on: bound as `<path>.<pid>`, then linked to the path (supervisor/http.py)."""
+        for listener in at.named(conf.socket or "/", seen):
             if self._holds(daemon, listener.socket_inode):
-                return listener.file_inode
+                return listener
         return None
-
-    def _trace(self, conf: SupervisorConf, path: PathReading, known: SupervisorKnown) -> ExitTrace:
-        pidfile_left = bool(conf.pidfile and os.path.lexists(conf.pidfile))
-        born = clock.wall() - self._proc.age_s(known.daemon) if known.daemon else 0.0
-        said = _last_word(conf.logfile, born - CLOCK_SLACK_S)
-        return ExitTrace(path.kind is PathKind.SOCKET, pidfile_left, said, known.was_leaving)
 
     def _holds(self, daemon: Identity, socket_inode: int) -> bool:
         if (daemon, socket_inode) not in self._held:
             if not self._proc.holds_socket(daemon.pid, socket_inode):
                 return False
-            self._held = {(d, s) for d, s in self._held if d == daemon} | {(daemon, socket_inode)}
+            self._held = {(d, s) for d, s in self._held if d in self._daemons} | {(daemon, socket_inode)}
         return True
 
-    def _ask(
-        self, conf: SupervisorConf, path: PathReading, listening: int | None, kept: int | None
-    ) -> RpcReading | Unreadable:
-        if conf.socket is None or listening is None:
-            return Unreadable("no listening socket of it is known")
-        if path.inode != listening and kept != listening:
-            return Unreadable("no path reaches its socket")
-        via = conf.socket if path.inode == listening else files.keep_link(conf.socket)
+    def _ask(self, reading: SupervisorReading, listening: Listener, known: SupervisorKnown, now: float) -> Answer:
+        """(its answer, its silence, the logs of its programs). A stopped process is not asked: it cannot answer."""
+        conf, daemon = reading.conf, reading.daemon
+        stat = self._proc.stat(daemon.pid) if daemon else None
+        if daemon is None or stat is None:
+            return Unreadable("it just ended"), None, ()
         try:
-            state, pid, identifier, rows = supervisor_rpc.call(
-                via, [(name, ()) for name in _ASKED], conf.username, conf.password
+            if stat.state in ("T", "t"):
+                raise supervisor_rpc.Silent("its process is stopped")
+            with self._reached(reading) as (place, via):
+                deadline = SHORT_DEADLINE_S if self._listening_to.is_silent else supervisor_rpc.DEADLINE_S
+                asked: list[tuple[str, tuple[object, ...]]] = [(name, ()) for name in _ASKED]
+                answer = supervisor_rpc.call(place, asked, conf.username, conf.password, deadline)
+            state, pid, identifier, rows = answer
+            ports, logs = (
+                dict(known.ports),
+                [str(row.get(f"{s}_logfile") or "") for row in rows for s in ("stdout", "stderr")],
             )
-            programs = tuple(self._program(row) for row in rows)
-            return RpcReading(via, str(state["statename"]), int(pid), str(identifier), programs)
+            programs = tuple(self.programs.read(row, conf, ports, daemon, now) for row in rows)
+            self._listening_to.answered()
+            return RpcReading(via, str(state["statename"]), int(pid), str(identifier), programs), None, tuple(logs)
         except supervisor_rpc.Stopping:
-            return RpcReading(via, "shutting down or restarting", 0, "", ())
-        except (supervisor_rpc.RpcFailure, KeyError, TypeError, ValueError) as error:
-            return Unreadable(str(error))
+            self._listening_to.answered()
+            return RpcReading("", "shutting down or restarting", 0, "", ()), None, ()
+        except supervisor_rpc.Silent as silent:
+            silence = self._listening_to.missed(daemon, now, listening.waiting, known.children)
+            return Unreadable(str(silent)), silence, ()
+        except (OSError, supervisor_rpc.RpcFailure, KeyError, TypeError, ValueError) as error:
+            self._listening_to.answered()
+            return Unreadable(getattr(error, "strerror", None) or str(error)), None, ()
 
-    def _program(self, row: dict[str, Any]) -> ProgramReading:
-        group, name = str(row["group"]), str(row["name"])
-        identity = self._proc.identify(int(row["pid"]))
-        said_s = max(0.0, float(row["now"]) - float(row["start"]))
-        return ProgramReading(
-            name=name if group == name else f"{group}:{name}",
-            state=str(row["statename"]),
-            identity=identity,
-            spawnerr=str(row.get("spawnerr") or ""),
-            age_s=self._proc.age_s(identity) if identity else said_s,
-        )
+    @contextlib.contextmanager
+    def _reached(self, reading: SupervisorReading) -> Iterator[tuple[str | int, str]]:
+        """(place to ask at, its name): the path, the kept link, or the file that has no name any more."""
+        path = reading.conf.socket or ""
+        if reading.is_reached:
+            yield path, path
+        elif reading.kept_inode == reading.listening_inode:
+            yield files.keep_link(path), files.keep_link(path)
+        elif reading.daemon is not None and reading.socket_inode is not None:
+            fd = unlinked.reach(self._proc, reading.daemon, reading.socket_inode)
+            try:
+                yield fd, "its unlinked socket"
+            finally:
+                os.close(fd)
+        else:
+            raise OSError(2, "no path reaches its socket")
 
     def _orphans(
-        self, known: SupervisorKnown, conf: SupervisorConf, daemon: Identity | None, rpc: RpcReading | Unreadable
+        self, known: SupervisorKnown, conf: SupervisorConf, daemon: Identity | None, owned: set[Identity | None]
     ) -> tuple[OrphanReading, ...]:
-        """Recorded children whose master is proven dead and that no living daemon calls its own."""
-        owned = {p.identity for p in rpc.programs} if isinstance(rpc, RpcReading) else set()
+        """Children whose master is proven dead, recorded or not, and that no living daemon calls its own."""
         found = []
-        for child in dict.fromkeys((*known.children, *known.strays)):
-            if child.master == daemon or child.identity in owned or self._proc.is_alive(child.master):
-                continue
-            if self._proc.is_alive(child.identity):
-                found.append(self._orphan(child, conf))
+        for child in dict.fromkeys((*known.children, *known.strays, *self._unclaimed)):
+            is_owned = child.identity in owned or (child.master is not None and self._proc.is_alive(child.master))
+            if not is_owned and self._proc.is_alive(child.identity):
+                found.append(self._orphan(child, conf, daemon))
         return tuple(found)
 
-    def _orphan(self, child: ChildRecord, conf: SupervisorConf) -> OrphanReading:
+    def _orphan(self, child: ChildRecord, conf: SupervisorConf, daemon: Identity | None) -> OrphanReading:
         pid = child.identity.pid
         command = readable(" ".join(self._proc.cmdline(pid) or ("?",)))[:120]
-        doubt = doubt_of(child, conf, self._proc)
+        doubt = doubt_of(child, conf, self._proc, daemon)
         return OrphanReading(child, command, self._proc.rss_bytes(pid) or 0, self._proc.age_s(child.identity), doubt)
 
 
-def _named(path: str, seen: Sequence[Listener]) -> list[Listener]:
-    """The listeners bound as this path or, as supervisord binds, as `<path>.<pid>`; alive although unlinked."""
-    bound = re.compile(re.escape(path) + r"(\.\d+)?")
-    return [listener for listener in seen if bound.fullmatch(listener.name)]
-
-
-def _is_taken(
-    conf: SupervisorConf, path: PathReading, listening: int | None, seen: Sequence[Listener], daemon: Identity | None
-) -> bool:
+def _is_taken(conf: SupervisorConf, path: PathReading, live: int | None, seen: Sequence[Listener]) -> bool:
     """Whether somebody else listens at the path, or, with no daemon found, still under its name."""
     if conf.socket is None:
         return False
-    if daemon is None and _named(conf.socket, seen):
+    if live is None and at.named(conf.socket, seen):
         return True
-    return path.kind is PathKind.SOCKET and path.inode != listening and _is_listening(conf.socket)
-
-
-def _is_listening(path: str) -> bool:
-    try:
-        return files.is_listening(path)
-    except FileNotFoundError:
-        return False
-
-
-def _kept_inode(conf: SupervisorConf) -> int | None:
-    if conf.socket is None:
-        return None
-    try:
-        reading = files.look(files.keep_link(conf.socket))
-    except OSError:
-        return None
-    return reading.inode if reading.kind is PathKind.SOCKET else None
-
-
-def _last_word(logfile: str | None, since: float) -> str | None:
-    """What the daemon last said about its own life after `since` (epoch seconds); None when that was its start.
-
-    Lines of an earlier life do not count: at loglevel=warn a start is not logged, but a stop is.
-    """
-    try:
-        with open(logfile or "", "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        if _LAST_WORDS.search(line):
-            return None if "started with pid" in line or _moment(line) < since else line[:200]
-    return None
-
-
-def _moment(line: str) -> float:
-    """When a line was logged (supervisor/loggers.py: local time); 0.0 where it does not say."""
-    try:
-        return datetime.strptime(line[:19], "%Y-%m-%d %H:%M:%S").timestamp()
-    except ValueError:
-        return 0.0
+    return path.kind is PathKind.SOCKET and path.inode != live and at.is_listening(conf.socket)

@@ -7,6 +7,7 @@ import functools
 import glob
 import os
 import re
+import shlex
 from pathlib import Path
 
 from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
@@ -49,9 +50,20 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
         pidfile=path("supervisord", "pidfile") or os.path.join(folder or here, "supervisord.pid"),
         logfile=path("supervisord", "logfile") or os.path.join(folder or here, "supervisord.log"),
         user=get("supervisord", "user"),
-        programs=tuple(_program(parser, section) for section in _programs(parser)),
+        programs=tuple(_program(parser, section, expansions) for section in _programs(parser)),
         restart=entry.restart,
+        socket_mode=_octal(get("unix_http_server", "chmod")),
+        socket_owner=get("unix_http_server", "chown"),
+        control_user=entry.control_user,
     )
+
+
+def _octal(text: str | None) -> int:
+    """A chmod= value; 0700 is supervisor's default (options.py, server_configs_from_parser)."""
+    try:
+        return int(text or "0700", 8)
+    except ValueError:
+        return 0o700
 
 
 def stamps_of(conf: str) -> tuple[tuple[str, int], ...]:
@@ -106,14 +118,39 @@ def _programs(parser: configparser.RawConfigParser) -> list[str]:
     return [section for section in parser.sections() if section.startswith("program:")]
 
 
-def _program(parser: configparser.RawConfigParser, section: str) -> ProgramConf:
+def _program(parser: configparser.RawConfigParser, section: str, expansions: dict[str, str]) -> ProgramConf:
+    name = section.partition(":")[2].strip()
+    known = {**expansions, "program_name": name, "group_name": name, "process_num": "0", "numprocs": "1"}
+
+    def text(option: str) -> str | None:
+        value = parser.get(section, option, fallback=None)
+        try:
+            return _expand(value, known, option) if value else None
+        except ConfUnreadable:
+            return value
+
     def seconds(option: str, default: float) -> float:
-        text = parser.get(section, option, fallback="")
-        return float(text) if text.replace(".", "", 1).isdigit() else default
+        value = parser.get(section, option, fallback="")
+        return float(value) if value.replace(".", "", 1).isdigit() else default
 
     return ProgramConf(
-        name=section.partition(":")[2].strip(),
-        command=parser.get(section, "command", fallback=""),
+        name=name,
+        command=text("command") or "",
         startsecs=seconds("startsecs", 1.0),
         stopwaitsecs=seconds("stopwaitsecs", 10.0),
+        user=text("user"),
+        directory=text("directory"),
+        path=_assigned(text("environment") or "").get("PATH"),
     )
+
+
+def _assigned(text: str) -> dict[str, str]:
+    """`A="x",B=y` as supervisor/datatypes.py dict_of_key_value_pairs reads it."""
+    lexer = shlex.shlex(text)
+    lexer.wordchars += "/.+-():"
+    try:
+        words = list(lexer)
+    except ValueError:
+        return {}
+    triples = zip(words, words[1:], words[2:], strict=False)
+    return {name: value.strip("\"'") for name, equals, value in triples if equals == "="}

@@ -1,0 +1,150 @@
+"""The condition of a living daemon: does it answer, what does its process do, are pidfile, logs and access right?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from paramedic.host import files
+from paramedic.host.proc import Proc, readable
+from paramedic.model.readings import Identity, PathReading
+from paramedic.model.stack import SupervisorConf
+from paramedic.model.supervision import ChildRecord, Denied, Pidfile, Silence
+from paramedic.sense.path import Holders
+
+PIDFILE_AFTER_S = 5.0
+_ACL = "system.posix_acl_access"
+
+
+class Listening:
+    """Counts a daemon's missed answers and watches its CPU time meanwhile."""
+
+    def __init__(self, proc: Proc) -> None:
+        self._proc = proc
+        self._since: tuple[Identity, float, int] | None = None
+        self._misses = 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the last answer was missed."""
+        return self._misses > 0
+
+    def answered(self) -> None:
+        """It answered, or was not asked for a reason of its own."""
+        self._since, self._misses = None, 0
+
+    def missed(self, daemon: Identity, now: float, waiting: int, children: Iterable[ChildRecord]) -> Silence:
+        """It did not answer once more, at monotonic `now`, with `waiting` connections in its queue."""
+        found = self._proc.stat(daemon.pid)
+        ticks = found.cpu_ticks if found else 0
+        if self._since is None or self._since[0] != daemon:
+            self._since, self._misses = (daemon, now, ticks), 0
+        self._misses += 1
+        return Silence(
+            misses=self._misses,
+            for_s=now - self._since[1],
+            state=found.state if found else "?",
+            tracer=int((self._proc.status(daemon.pid).get("TracerPid") or ["0"])[0]),
+            is_still=ticks == self._since[2],
+            waiting=waiting,
+            blocked=tuple(f"{c.program} ({c.identity.pid})" for c in children if self._hangs_in_write(c.identity)),
+        )
+
+    def _hangs_in_write(self, child: Identity) -> bool:
+        """Whether a program waits for somebody to empty its output pipe (/proc/PID/wchan)."""
+        return self._proc.is_alive(child) and "pipe_write" in (self._proc.text(f"{child.pid}/wchan") or "")
+
+
+def pidfile_of(conf: SupervisorConf, daemon: Identity, age_s: float, holders: Holders, proc: Proc) -> Pidfile | None:
+    """What is wrong with the pidfile, None when it is right, cannot be read, or the daemon is too young to have it."""
+    if conf.pidfile is None or age_s < PIDFILE_AFTER_S:
+        return None
+    try:
+        content = files.read_text(conf.pidfile, 64).strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return Pidfile(conf.pidfile, "")
+    except ValueError as error:
+        return Pidfile(conf.pidfile, str(error))
+    except OSError:
+        return None
+    if content == str(daemon.pid):
+        return None
+    other = proc.identify(int(content)) if content.isdigit() else None
+    return Pidfile(conf.pidfile, readable(content) or "nothing", holders.describe(other) if other else None)
+
+
+def deleted_logs(daemon: Identity, paths: Iterable[str], proc: Proc) -> tuple[str, ...]:
+    """Logs that the daemon still writes to although their paths are gone: nobody can read what it says."""
+    absent = [path for path in dict.fromkeys(paths) if path.startswith("/") and not os.path.lexists(path)]
+    if not absent:
+        return ()
+    try:
+        targets = {target for _, target in proc.open_files(daemon.pid)}
+    except PermissionError:
+        return ()
+    return tuple(path for path in absent if f"{os.path.realpath(path)} (deleted)" in targets)
+
+
+def denied(path: str, at: PathReading, conf: SupervisorConf, wanted: tuple[int, int]) -> Denied | None:
+    """Whether who must be able to use the socket is kept from it; `wanted` is (uid, gid) it has by its conf."""
+    try:
+        user = pwd.getpwnam(conf.control_user) if conf.control_user else pwd.getpwuid(wanted[0])
+    except KeyError:
+        unknown = Denied(conf.control_user or "", "there is no such user", "the name of a user of this host")
+        return unknown if conf.control_user else None
+    groups = {user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)}
+    if user.pw_uid == 0:
+        return None
+    for parent in reversed(Path(path).parents):
+        with contextlib.suppress(OSError):
+            found = os.stat(parent)
+            if not _allows(found.st_mode, (found.st_uid, found.st_gid), user.pw_uid, groups, 1) and not _has_acl(
+                parent
+            ):
+                line = f"chmod a+x {parent}, or a socket in a folder that {user.pw_name} may enter"
+                return Denied(user.pw_name, f"{parent} may not be entered", line)
+    if _allows(at.mode, (at.uid, at.gid), user.pw_uid, groups, 2) or _has_acl(Path(path)):
+        return None
+    why = f"{path} has mode {at.mode & 0o777:04o} and belongs to {_name(at.uid)}"
+    if _allows(conf.socket_mode, wanted, user.pw_uid, groups, 2):
+        return Denied(user.pw_name, why)
+    return Denied(user.pw_name, why, f"chown={user.pw_name} and chmod=0700 below [unix_http_server]")
+
+
+def owner_of(conf: SupervisorConf, owner: tuple[int, int]) -> tuple[int, int]:
+    """(uid, gid) the socket has by its conf (chown=, supervisor/options.py), else by the process that made it."""
+    user, _, group = (conf.socket_owner or "").partition(":")
+    uid, gid = owner
+    with contextlib.suppress(KeyError):
+        if user:
+            found = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+            uid, gid = found.pw_uid, found.pw_gid
+        if group:
+            import grp
+
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    return uid, gid
+
+
+def _allows(mode: int, owner: tuple[int, int], uid: int, groups: set[int], bit: int) -> bool:
+    """The kernel's check of owner, group and others, in that order (path_resolution(7))."""
+    shift = 6 if uid == owner[0] else 3 if owner[1] in groups else 0
+    return bool(stat.S_IMODE(mode) >> shift & bit)
+
+
+def _has_acl(path: Path) -> bool:
+    """Whether more than the mode decides; then the mode proves nothing."""
+    try:
+        return _ACL in os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _name(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"uid {uid}"

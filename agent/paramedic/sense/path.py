@@ -1,0 +1,95 @@
+"""What stands at a guarded socket's path, who listens on it, and what was kept of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from paramedic.host import files, relaying, systemd
+from paramedic.host.proc import Proc, readable
+from paramedic.host.processes import Row, conf_of, is_supervisord
+from paramedic.host.unix_diag import Listener
+from paramedic.model.readings import FolderReading, Holder, Identity, PathKind, PathReading
+
+
+class Holders:
+    """Who holds a kernel socket; found by a walk over all descriptors once, then remembered while they live."""
+
+    def __init__(self, proc: Proc) -> None:
+        self._proc = proc
+        self._found: dict[int, Holder] = {}
+
+    def of(self, socket_inode: int) -> Holder | None:
+        """The oldest process that holds it, e.g. the master and not its workers; None where none may be seen."""
+        kept = self._found.get(socket_inode)
+        if kept is not None and self._proc.is_alive(kept.identity):
+            return kept
+        self._found = {inode: one for inode, one in self._found.items() if self._proc.is_alive(one.identity)}
+        holders = self._proc.holders(socket_inode)
+        if not holders:
+            return None
+        self._found[socket_inode] = self.describe(holders[0])
+        return self._found[socket_inode]
+
+    def describe(self, identity: Identity) -> Holder:
+        """What this process is."""
+        argv = self._proc.cmdline(identity.pid) or ("?",)
+        conf = None
+        if is_supervisord(argv):
+            conf = conf_of(Row(identity, 0, self._proc.uid(identity.pid) or 0, argv), self._proc)
+        unit = systemd.owning_unit(self._proc.unit(identity.pid), identity.pid)
+        return Holder(identity, readable(" ".join(argv))[:120], conf, unit)
+
+
+def named(path: str, seen: Sequence[Listener]) -> list[Listener]:
+    """The listeners bound as this path or, as supervisord binds, as `<path>.<pid>`; alive although unlinked."""
+    bound = re.compile(re.escape(path) + r"(\.\d+)?")
+    return [listener for listener in seen if bound.fullmatch(listener.name)]
+
+
+def kept_inode(path: str | None) -> int | None:
+    """The inode of the kept link of the socket at `path`."""
+    if path is None:
+        return None
+    try:
+        reading = files.look(files.keep_link(path))
+    except OSError:
+        return None
+    return reading.inode if reading.kind is PathKind.SOCKET else None
+
+
+def is_relayed(path: str, at: PathReading, live_inode: int | None, proc: Proc) -> bool:
+    """Whether our own relay stands at the path, and for this very socket."""
+    if at.kind is not PathKind.SOCKET or live_inode is None or at.inode == live_inode:
+        return False
+    relay = relaying.current(path, proc)
+    return relay is not None and (relay.inode, relay.live_inode) == (at.inode, live_inode)
+
+
+def holder_at(at: PathReading, seen: Sequence[Listener], holders: Holders) -> Holder | None:
+    """Who listens on the socket that stands at a path."""
+    if at.kind is not PathKind.SOCKET:
+        return None
+    for listener in seen:
+        if listener.file_inode == at.inode:
+            return holders.of(listener.socket_inode)
+    return None
+
+
+def is_listening(path: str) -> bool:
+    """Whether anybody listens there; a path that vanished has no listener."""
+    try:
+        return files.is_listening(path)
+    except FileNotFoundError:
+        return False
+
+
+def folder_of(path: str) -> FolderReading | None:
+    """The folder of a path, as it is."""
+    with contextlib.suppress(OSError):
+        found = os.stat(Path(path).parent)
+        return FolderReading(found.st_uid, found.st_gid, found.st_mode & 0o7777)
+    return None

@@ -1,0 +1,191 @@
+"""Supervised programs: memory of their process trees, ports and connections, how often they start, why they cannot."""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paramedic.host import inet
+from paramedic.host.proc import Proc
+from paramedic.model.readings import Identity, MemoryReading, Unreadable
+from paramedic.model.stack import ProgramConf, SupervisorConf
+from paramedic.model.supervision import OrphanReading, PortHeld, ProgramReading
+from paramedic.sense.memory import Rollups
+from paramedic.sense.path import Holders
+
+WATCHED_S = 120.0
+TABLE_FOR_S = 5.0
+LISTENS_AFTER_S = 2.0
+_PORT_FLAGS = ("-p", "--port", "-b", "--bind", "-e", "--endpoint", "--http", "--http-socket", "--socket")
+_FAILING = ("BACKOFF", "EXITED", "FATAL", "STARTING")
+_NOT_FOUND = re.compile(r"can't find command '([^'/]+)'")
+
+
+class Programs:
+    """Follows the programs of one daemon from look to look."""
+
+    def __init__(self, proc: Proc, holders: Holders, rollups: Rollups) -> None:
+        self._proc, self._holders, self._rollups = proc, holders, rollups
+        self._starts: dict[str, collections.deque[tuple[float, int]]] = {}
+        self._since: dict[str, float] = {}
+        self._ports: dict[str, tuple[Identity, tuple[int, ...]]] = {}
+        self._table: tuple[float, inet.Table] | None = None
+        self._daemon: Identity | None = None
+        self._trees: dict[str, dict[Identity, int]] = {}
+
+    @property
+    def resident(self) -> dict[Identity, int]:
+        """Every process of every program with its RSS in bytes, as of the last look."""
+        return {one: rss for tree in self._trees.values() for one, rss in tree.items()}
+
+    def read(
+        self,
+        row: Mapping[str, Any],
+        conf: SupervisorConf,
+        known: Mapping[str, tuple[int, ...]],
+        daemon: Identity,
+        now: float,
+    ) -> ProgramReading:
+        """One row of getAllProcessInfo; `known` are the ports each program was seen to listen on."""
+        if daemon != self._daemon:
+            self._daemon = daemon
+            self._starts.clear()
+            self._since.clear()
+        group, name = str(row["group"]), str(row["name"])
+        full = name if group == name else f"{group}:{name}"
+        identity, state = self._proc.identify(int(row["pid"])), str(row["statename"])
+        age_s = self._proc.age_s(identity) if identity else max(0.0, float(row["now"]) - float(row["start"]))
+        tree = [one for pid in self._proc.tree(identity.pid) if (one := self._proc.identify(pid))] if identity else []
+        self._trees[full] = {one: self._proc.rss_bytes(one.pid) or 0 for one in tree}
+        section = conf.program(full)
+        startsecs = section.startsecs if section else 1.0
+        starts = self._count(full, int(row["start"]), now)
+        ports = self._listens(full, identity, tree, age_s > startsecs + LISTENS_AFTER_S, now) or known.get(full, ())
+        wanted = ports or (ports_of(section.command) if section else ())
+        spawnerr = str(row.get("spawnerr") or "")
+        return ProgramReading(
+            name=full,
+            state=state,
+            identity=identity,
+            spawnerr=spawnerr,
+            age_s=age_s,
+            rss_bytes=sum(self._trees[full].values()) if tree else Unreadable("it does not run"),
+            memory=self._memory(tree, now),
+            connections=self._connections(ports, now) if identity else Unreadable("it does not run"),
+            ports=ports,
+            starts=starts,
+            watched_s=min(WATCHED_S, now - self._since[full]),
+            port_held=self._held(wanted, tree, now) if starts or state in _FAILING or age_s > startsecs else None,
+            hint=self._hint(spawnerr, section, daemon) if spawnerr and section else "",
+        )
+
+    def _count(self, name: str, start: int, now: float) -> int:
+        """How many starts were seen lately, beyond the one that was found at the first look."""
+        seen = self._starts.setdefault(name, collections.deque(maxlen=100))
+        self._since.setdefault(name, now)
+        if not seen or seen[-1][1] != start:
+            seen.append((now, start))
+        return sum(at > now - WATCHED_S and at > self._since[name] for at, _ in seen)
+
+    def _memory(self, tree: list[Identity], now: float) -> MemoryReading | Unreadable:
+        found = [self._rollups.of(one) for one in tree]
+        if not found or not all(isinstance(one, MemoryReading) for one in found):
+            return Unreadable("its PSS and USS were not read yet" if found else "it does not run")
+        read = [one for one in found if isinstance(one, MemoryReading)]
+        sums = (
+            sum(one.pss_bytes for one in read),
+            sum(one.uss_bytes for one in read),
+            sum(one.swap_bytes for one in read),
+        )
+        return MemoryReading(*sums, min(now, *(one.read_at for one in read)))
+
+    def _listens(
+        self, name: str, identity: Identity | None, tree: list[Identity], is_up: bool, now: float
+    ) -> tuple[int, ...]:
+        """The TCP ports its tree listens on, looked for once it had the time to begin."""
+        kept = self._ports.get(name)
+        if identity is None or not is_up or (kept is not None and kept[0] == identity and kept[1]):
+            return kept[1] if kept is not None and kept[0] == identity else ()
+        inodes = self._sockets(tree)
+        found = tuple(sorted(p for p, listed in self._inet(now).listening.items() if inodes.intersection(listed)))
+        self._ports[name] = (identity, found)
+        return found
+
+    def _sockets(self, tree: list[Identity]) -> set[int]:
+        found = set()
+        for one in tree:
+            try:
+                targets = [target for _, target in self._proc.open_files(one.pid)]
+            except PermissionError:
+                continue
+            found |= {int(target[8:-1]) for target in targets if target.startswith("socket:[")}
+        return found
+
+    def _inet(self, now: float) -> inet.Table:
+        if self._table is None or now - self._table[0] > TABLE_FOR_S:
+            self._table = (now, inet.read(self._proc))
+        return self._table[1]
+
+    def _connections(self, ports: tuple[int, ...], now: float) -> int | Unreadable:
+        if not ports:
+            return Unreadable("it listens on no TCP port that is known")
+        return sum(self._inet(now).connected.get(port, 0) for port in ports)
+
+    def _held(self, ports: tuple[int, ...], tree: list[Identity], now: float) -> PortHeld | None:
+        """The first of its ports that only others listen on."""
+        for port in ports:
+            holders = [self._holders.of(inode) for inode in self._inet(now).listening.get(port, ())]
+            strangers = [one for one in holders if one is not None and one.identity not in tree]
+            if strangers and len(strangers) == len(holders) and not self._shares(port, tree, now):
+                return PortHeld(port, strangers[0])
+        return None
+
+    def _shares(self, port: int, tree: list[Identity], now: float) -> bool:
+        """Whether the program holds the listening socket too, e.g. one inherited from its parent."""
+        return bool(self._sockets(tree).intersection(self._inet(now).listening.get(port, ())))
+
+    def _hint(self, spawnerr: str, program: ProgramConf, daemon: Identity) -> str:
+        """Where a command that is not found was looked for, and where it is."""
+        match = _NOT_FOUND.search(spawnerr)
+        if match is None:
+            return ""
+        env = self._proc.environ(daemon.pid) or {}
+        path = program.path or env.get("PATH", "")
+        whose = "environment= of the program" if program.path else "the shell or unit that started supervisord"
+        argv = self._proc.cmdline(daemon.pid) or ()
+        near = [str(Path(word).parent) for word in argv[:2] if word.startswith("/")]
+        near += [f"{program.directory}/{name}/bin" for name in ("venv", ".venv", "env") if program.directory]
+        places = [f"{folder}/{match[1]}" for folder in (*near, "/usr/local/bin", "/usr/bin", "/bin")]
+        found = next((place for place in places if os.access(place, os.X_OK)), None)
+        where = f"; it is at {found}: write command={found} ..." if found else ""
+        return f"it was looked for in PATH {path or '(empty)'}, that of {whose}, not of your shell{where}"
+
+
+def with_orphans(program: ProgramReading, orphans: tuple[OrphanReading, ...]) -> PortHeld | None:
+    """Who holds its port, named as the orphan it is."""
+    held = program.port_held
+    names = {orphan.child.identity: orphan.child.program for orphan in orphans}
+    if held is None or held.holder.identity not in names:
+        return held
+    return PortHeld(held.port, held.holder, names[held.holder.identity])
+
+
+def ports_of(command: str) -> tuple[int, ...]:
+    """The TCP ports a command line names behind the usual options: `-p 8001`, `--bind 0.0.0.0:80`, `tcp:port=80`."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ()
+    found = []
+    for at, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag in _PORT_FLAGS:
+            value = value if equals else (words[at + 1] if at + 1 < len(words) else "")
+            match = re.search(r"(?:^|:|port=)(\d{2,5})(?::|$)", value) if "/" not in value else None
+            found += [int(match[1])] if match and int(match[1]) < 65536 else []
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,72 @@
+"""A guarded Unix socket of any server: who listens on it, alive although its path may be gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paramedic.host import files
+from paramedic.host.proc import Proc
+from paramedic.host.unix_diag import Listener
+from paramedic.model.facts import SocketKnown
+from paramedic.model.readings import Holder, PathKind, PathReading, Unreadable
+from paramedic.model.stack import SocketEntry
+from paramedic.model.supervision import SocketReading
+from paramedic.sense import path as at
+
+
+class SocketSensor:
+    """Reads one entry of `stack.sockets`."""
+
+    def __init__(self, entry: SocketEntry, proc: Proc) -> None:
+        self.entry = entry
+        self._proc = proc
+        self._holders = at.Holders(proc)
+
+    def read(self, known: SocketKnown | None, seen: Sequence[Listener]) -> SocketReading | Unreadable:
+        """What is known of it now; raises OSError where its folder may not be looked into."""
+        path = files.look(self.entry.path)
+        listener = self._listener(path, known, seen)
+        owner = self._holders.of(listener.socket_inode) if listener else None
+        if listener is not None and owner is None:
+            return Unreadable(f"not allowed to see who listens on {self.entry.path}")
+        live = listener.file_inode if listener else None
+        is_relayed = at.is_relayed(self.entry.path, path, live, self._proc)
+        is_own = path.kind is PathKind.SOCKET and path.inode == live
+        uid, gid, mode = (path.uid, path.gid, path.mode) if is_own else self._as_it_was(known, owner)
+        return SocketReading(
+            entry=self.entry,
+            path=path,
+            owner=owner,
+            socket_inode=listener.socket_inode if listener else None,
+            listening_inode=live,
+            kept_inode=at.kept_inode(self.entry.path),
+            relayed=is_relayed,
+            at_path=None if is_own or is_relayed else at.holder_at(path, seen, self._holders),
+            uid=uid,
+            gid=gid,
+            mode=mode,
+            folder=at.folder_of(self.entry.path) if is_own else known.folder if known else None,
+        )
+
+    def _listener(self, path: PathReading, known: SocketKnown | None, seen: Sequence[Listener]) -> Listener | None:
+        """The server's listening socket: the one it had, unless it made itself a new one; else the one of that name."""
+        standing = [one for one in seen if path.kind is PathKind.SOCKET and one.file_inode == path.inode]
+        if known is not None and self._proc.is_alive(known.owner):
+            had = [one for one in seen if (one.socket_inode, one.file_inode) == (known.socket_inode, known.inode)]
+            if had and not (standing and self._is_of(standing[0], known)):
+                return had[0]
+        bound = at.named(self.entry.path, seen)
+        if standing and not at.is_relayed(self.entry.path, path, bound[0].file_inode if bound else None, self._proc):
+            return standing[0]
+        return bound[0] if len(bound) == 1 else None
+
+    def _is_of(self, listener: Listener, known: SocketKnown) -> bool:
+        holder = self._holders.of(listener.socket_inode)
+        return holder is not None and holder.identity == known.owner
+
+    def _as_it_was(self, known: SocketKnown | None, owner: Holder | None) -> tuple[int, int, int]:
+        """Owner and mode it had while it was healthy; where that was never seen, its server's user and nobody else."""
+        if known is not None:
+            return known.uid, known.gid, known.mode
+        pid = owner.identity.pid if owner else 0
+        return self._proc.uid(pid) or 0, self._proc.gid(pid) or 0, 0o600
