@@ -23,9 +23,10 @@ from paramedic.host.proc import Proc
 from paramedic.host.wake import Wake
 from paramedic.host.watching import PathWatch
 from paramedic.journal import Journal
-from paramedic.model.readings import Identity, SupervisorReading, UwsgiReading
+from paramedic.model.readings import Identity, UwsgiReading
 from paramedic.model.record import Attempt, Phase, Report, Truth
 from paramedic.model.stack import Settings
+from paramedic.model.supervision import SupervisorReading
 from paramedic.rulebook import Rulebook
 from paramedic.status import sentence, snapshot
 

@@ -73,7 +73,7 @@ def intent(act: Act, mind: Mind, facts: Facts, now: float) -> Attempt:
         rung=act.rung,
         started=now,
         started_wall=facts.wall,
-        deadline_s=act.step.within_s or verify.deadline(act.step.action, act.target, facts),
+        deadline_s=act.step.within_s or verify.deadline(act.step, act.target, facts),
         before=verify.expect(act.target, facts),
         args=act.step.args,
         status=Status.OBSERVED if act.observe else Status.RUNNING,

@@ -8,13 +8,14 @@ from pathlib import Path
 from paramedic import expect
 from paramedic.document import MAX_BYTES, DocumentError, Item, Place, parse
 from paramedic.host.files import read_text
-from paramedic.model.stack import Mode, NotifyConf, Settings, Stack, SupervisorEntry, UwsgiEntry
+from paramedic.model.stack import Mode, NotifyConf, Settings, SocketEntry, Stack, SupervisorEntry, UwsgiEntry
 
 DEFAULT_PATH = "/etc/paramedic/paramedic.yaml"
 SHIPPED = "shipped"
 _TOP = ("mode", "interval", "state_dir", "runtime_dir", "policies", "stack", "notify")
 _UWSGI = ("ini", "pidfile", "stats", "chain_reload", "preflight")
-_SUPERVISOR = ("conf", "unit", "command", "user", "directory", "environment", "restart")
+_SUPERVISOR = ("conf", "unit", "command", "user", "directory", "environment", "restart", "control_user")
+_SOCKET = ("path", "relay")
 
 
 class SettingsError(ValueError):
@@ -99,13 +100,21 @@ class _Reader:
         return tuple(n if n == SHIPPED else os.path.normpath(self.folder / n) for n in names if n)
 
     def _stack(self, item: Item | None) -> Stack:
-        parts = expect.mapping(item, ("uwsgi", "supervisor"), "stack", self.errors) if item else {}
+        parts = expect.mapping(item, ("uwsgi", "supervisor", "sockets"), "stack", self.errors) if item else {}
         uwsgi = expect.entries(parts.get("uwsgi"), "stack.uwsgi", self.errors)
         supervisor = expect.entries(parts.get("supervisor"), "stack.supervisor", self.errors)
+        sockets = expect.entries(parts.get("sockets"), "stack.sockets", self.errors)
         return Stack(
             uwsgi=tuple(filter(None, (self._uwsgi(name, entry) for name, entry in uwsgi.items()))),
             supervisor=tuple(filter(None, (self._supervisor(name, entry) for name, entry in supervisor.items()))),
+            sockets=tuple(filter(None, (self._socket(name, entry) for name, entry in sockets.items()))),
         )
+
+    def _socket(self, name: str, item: Item) -> SocketEntry | None:
+        keys = expect.mapping(item, _SOCKET, f"stack.sockets.{name}", self.errors)
+        path = self._required(keys, "path", item.place, f"stack.sockets.{name}")
+        relay = self._choice(keys.get("relay"), ("true", "false"), "relay", "false")
+        return SocketEntry(name, path, relay == "true") if path else None
 
     def _uwsgi(self, name: str, item: Item) -> UwsgiEntry | None:
         keys = expect.mapping(item, _UWSGI, f"stack.uwsgi.{name}", self.errors)
@@ -138,6 +147,9 @@ class _Reader:
                 directory=self._path(keys.get("directory"), "directory"),
                 environment=tuple(environment.items()),
                 restart=self._choice(keys.get("restart"), ("unless-stopped", "always"), "restart", "unless-stopped"),
+                control_user=expect.text(keys["control_user"], "control_user", self.errors)
+                if "control_user" in keys
+                else None,
             )
         ) or None
 

@@ -11,15 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from paramedic.model.facts import Facts, Subject
-from paramedic.model.readings import (
-    ProgramReading,
-    RpcReading,
-    SupervisorReading,
-    Unreadable,
-    UwsgiReading,
-    WorkerReading,
-)
+from paramedic.model.policy import Rung
+from paramedic.model.readings import Unreadable, UwsgiReading, WorkerReading
 from paramedic.model.record import Attempt, Status
+from paramedic.model.supervision import ProgramReading, RpcReading, SupervisorReading
 from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import ACTIONS, OK
 
@@ -30,16 +25,21 @@ Judgement = tuple[bool, str, Mapping[str, Any]]
 
 def expect(target: Subject, facts: Facts) -> dict[str, Any]:
     """What stands now and the judgement of an action on `target` needs later, as JSON."""
-    supervisor, uwsgi = facts.supervisor(target), facts.uwsgi(target)
-    if supervisor is not None:
-        daemon = supervisor.daemon
+    found = facts.subjects.get(target)
+    reading = found.reading if found else None
+    if isinstance(reading, SupervisorReading):
+        daemon = reading.daemon or reading.keeper
         return {
             "daemon": [daemon.pid, daemon.start_ticks] if daemon else None,
-            "pids": {p.name: p.identity.pid for p in _programs(supervisor) if p.identity},
-            "running": [child.program for child in supervisor.recorded],
+            "pids": {p.name: p.identity.pid for p in _programs(reading) if p.identity},
+            "running": [child.program for child in reading.recorded],
+            "orphans": [str(one.subject) for one in facts.children(target, "orphan")],
         }
-    if uwsgi is not None:
-        workers = [w for w in uwsgi.workers if w.status != "cheap"]
+    if isinstance(reading, ProgramReading):
+        rss = reading.rss_bytes if isinstance(reading.rss_bytes, int) else None
+        return {"pid": reading.identity.pid if reading.identity else 0, "rss": rss}
+    if isinstance(reading, UwsgiReading):
+        workers = [w for w in reading.workers if w.status != "cheap"]
         return {
             "pids": {str(w.id): w.identity.pid if w.identity else 0 for w in workers},
             "rss": sum(w.rss_bytes for w in workers if isinstance(w.rss_bytes, int)),
@@ -48,12 +48,16 @@ def expect(target: Subject, facts: Facts) -> dict[str, Any]:
     return {}
 
 
-def deadline(action: str, target: Subject, facts: Facts) -> float:
-    """Seconds until the attempt counts as missed. A chain takes 2 s + boot + mercy for each worker (facts C2)."""
-    uwsgi = facts.uwsgi(target)
-    if action == "chain_reload" and uwsgi is not None:
+def deadline(step: Rung, target: Subject, facts: Facts) -> float:
+    """Seconds until the attempt counts as missed. A chain takes 2 s + boot + mercy for each worker (facts C2), a
+    graceful restart as long as the slowest program takes to stop (facts A2).
+    """
+    uwsgi, supervisor = facts.uwsgi(target), facts.supervisor(target)
+    if step.action == "chain_reload" and uwsgi is not None:
         return 30.0 + len(uwsgi.workers) * (uwsgi.conf.mercy_s + 30.0)
-    return ACTIONS[action].deadline_s
+    if step.action == "restore_socket" and step.is_disruptive and supervisor is not None:
+        return 60.0 + max((program.stopwaitsecs for program in supervisor.conf.programs), default=0.0)
+    return ACTIONS[step.action].deadline_s
 
 
 def judge(attempt: Attempt, facts: Facts) -> Attempt:
@@ -101,10 +105,15 @@ def _told(attempt: Attempt, facts: Facts) -> Judgement:
 
 
 def _socket_restored(attempt: Attempt, facts: Facts) -> Judgement:
+    socket = facts.socket(attempt.target)
+    if socket is not None:
+        who = socket.owner or "nobody"
+        told = f"{socket.entry.path} reaches {who}" if socket.is_reached else "the path does not reach the live socket"
+        return socket.is_reached, told, {}
     reading = facts.supervisor(attempt.target)
     if reading is None or reading.daemon is None or isinstance(reading.rpc, Unreadable):
         return False, "the daemon does not answer", {}
-    if reading.rpc.via != reading.conf.socket or reading.path.inode != reading.listening_inode:
+    if reading.rpc.via != reading.conf.socket or not reading.is_reached:
         return False, "the path does not reach the live socket", {}
     if [reading.daemon.pid, reading.daemon.start_ticks] != attempt.before.get("daemon"):
         return True, "another daemon made its own socket meanwhile", {}
@@ -112,6 +121,48 @@ def _socket_restored(attempt: Attempt, facts: Facts) -> Judgement:
     now = {p.name: p.identity.pid for p in _programs(reading) if p.identity}
     untouched = sum(now.get(name) == pid for name, pid in before.items())
     return True, f"supervisord {reading.daemon.pid} answers at {reading.conf.socket}", {"programs_untouched": untouched}
+
+
+def _is_no_more(diagnosis: str) -> Callable[[Attempt, Facts], Judgement]:
+    """Met when the daemon is read and its state is another one."""
+
+    def look(attempt: Attempt, facts: Facts) -> Judgement:
+        found = facts.subjects.get(attempt.target)
+        now = found.fields.get("diagnosis") if found else None
+        if not isinstance(now, str):
+            return False, "its state is not known", {}
+        return now != diagnosis, "it is right now" if now == OK else f"it is {now}", {}
+
+    return look
+
+
+def _one_left(attempt: Attempt, facts: Facts) -> Judgement:
+    reading = facts.supervisor(attempt.target)
+    if reading is None or reading.daemon is None:
+        return False, "there is not exactly one daemon", {}
+    if [reading.daemon.pid, reading.daemon.start_ticks] != attempt.before.get("daemon"):
+        return False, f"supervisord {reading.daemon.pid} is left, which is another one", {}
+    is_ok = facts.subjects[attempt.target].fields.get("diagnosis") == OK
+    running = sum(p.state == "RUNNING" for p in _programs(reading))
+    told = f"supervisord {reading.daemon.pid} is left" if is_ok else "it is not well yet"
+    return is_ok, told, {"programs_running": running}
+
+
+def _program_renewed(attempt: Attempt, facts: Facts) -> Judgement:
+    found = facts.subjects.get(attempt.target)
+    program = found.reading if found else None
+    owner = facts.supervisor(found.parent) if found and found.parent else None
+    if not isinstance(program, ProgramReading) or owner is None:
+        return False, "Supervisor does not say", {}
+    section = owner.conf.program(program.name)
+    startsecs = section.startsecs if section else 1.0
+    if program.state != "RUNNING" or program.identity is None or program.identity.pid == attempt.before.get("pid"):
+        return False, f"it is {program.state}", {}
+    if program.age_s < startsecs + STAYS_S:
+        return False, "it must stay up for a moment", {}
+    before, now = attempt.before.get("rss"), program.rss_bytes
+    gained = {"bytes": before - now} if isinstance(before, int) and isinstance(now, int) else {}
+    return True, f"process {program.identity.pid} runs", gained
 
 
 def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
@@ -137,8 +188,9 @@ def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
 
 
 def _orphan_gone(attempt: Attempt, facts: Facts) -> Judgement:
-    alive = attempt.target in facts.subjects
-    return not alive, "it still runs" if alive else "it is gone", {}
+    wanted = set(attempt.before.get("orphans", ())) or {str(attempt.target)}
+    alive = sorted(str(subject) for subject in facts.subjects if str(subject) in wanted and subject.kind == "orphan")
+    return not alive, f"still running: {', '.join(alive)}" if alive else "it is gone", {}
 
 
 def _workers_new(attempt: Attempt, facts: Facts) -> Judgement:
@@ -171,6 +223,12 @@ def _reclaimed(attempt: Attempt, reading: UwsgiReading, facts: Facts) -> dict[st
 _JUDGES: dict[str, Callable[[Attempt, Facts], Judgement]] = {
     "notify": _told,
     "restore_socket": _socket_restored,
+    "repair_mode": _is_no_more("socket-denied"),
+    "rewrite_pidfile": _is_no_more("pidfile-wrong"),
+    "reopen_logs": _is_no_more("log-deleted"),
+    "resume_daemon": _is_no_more("daemon-hung"),
+    "stop_duplicate": _one_left,
+    "restart_program": _program_renewed,
     "restart_supervisord": _daemon_restarted,
     "kill_orphans": _orphan_gone,
     "chain_reload": _workers_new,

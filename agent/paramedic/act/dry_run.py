@@ -34,7 +34,7 @@ for path in (listens, pidfile):
     folder = os.path.dirname(path)
     if path and not os.access(folder, os.W_OK | os.X_OK):
         problems.append('its folder %s cannot be written or does not exist' % folder)
-for server in options.server_configs:
+for server in [] if sys.argv[5] else options.server_configs:
     if server.get('family') == socket.AF_INET:
         probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,6 +47,8 @@ def executable(path):
     return os.path.isfile(path) and os.access(path, os.X_OK)
 for group in options.process_group_configs:
     for program in group.process_configs:
+        if not program.autostart:
+            continue
         words = shlex.split(program.command)
         if not words:
             problems.append('program %s: its command is empty' % program.name)
@@ -63,9 +65,12 @@ print('paramedic-dry-run:' + json.dumps(problems))
 """
 
 
-def why_it_cannot_start(recipe: Recipe, conf: SupervisorConf) -> str | None:
-    """The first reason why this daemon could not start now, None when nothing speaks against it."""
-    words = (conf.conf, conf.socket or "", conf.pidfile or "", conf.logfile or "")
+def why_it_cannot_start(recipe: Recipe, conf: SupervisorConf, is_running: bool = False) -> str | None:
+    """Why this daemon could not start now, None when nothing speaks against it.
+
+    `is_running`: it still runs and holds its own TCP ports, so they are not tried.
+    """
+    words = (conf.conf, conf.socket or "", conf.pidfile or "", conf.logfile or "", "running" if is_running else "")
     try:
         result = run((recipe.interpreter, "-c", _SCRIPT, *words), DEADLINE_S, recipe.env, recipe.cwd, recipe.person)
     except OSError as error:

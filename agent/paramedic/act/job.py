@@ -9,9 +9,10 @@ from typing import Any
 from paramedic.act.spool import Spool
 from paramedic.host.proc import Proc
 from paramedic.model.facts import Facts
-from paramedic.model.readings import SupervisorReading, UwsgiReading
+from paramedic.model.readings import UwsgiReading
 from paramedic.model.record import Act, Report
 from paramedic.model.stack import Settings
+from paramedic.model.supervision import ProgramReading, SupervisorReading
 
 
 class Refused(Exception):
@@ -38,6 +39,13 @@ class Job:
         if reading is None:
             raise Refused(f"{owner} could not be read")
         return reading
+
+    def program(self) -> ProgramReading:
+        """The target, a supervised program; raises Refused without one."""
+        facts = self.facts.subjects.get(self.act.target)
+        if facts is None or not isinstance(facts.reading, ProgramReading):
+            raise Refused(f"{self.act.target} could not be read")
+        return facts.reading
 
     def uwsgi(self) -> UwsgiReading:
         """The target's instance; raises Refused without one."""

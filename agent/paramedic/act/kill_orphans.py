@@ -1,43 +1,68 @@
-"""End a process that outlived its supervisord: proven, and proven again at the moment of the signal."""
+"""End a process that outlived its supervisord, with its group: proven, and proven again at the moment of the signal."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from paramedic.act.job import Job, refused
-from paramedic.host.pidfd import Unproven, end, open_proven
+from paramedic.act.lock_file import free_lock
+from paramedic.host.lineage import doubt_of, doubt_of_member, members
+from paramedic.host.pidfd import Unproven, end_all, open_proven
 from paramedic.host.proc import Proc
-from paramedic.host.processes import doubt_of
-from paramedic.model.readings import ChildRecord
+from paramedic.model.readings import Identity
 from paramedic.model.record import Report
 from paramedic.model.stack import SupervisorConf
+from paramedic.model.supervision import ChildRecord
 
 
 def kill_orphans(job: Job) -> Report:
-    """TERM, wait as long as its program's stopwaitsecs, KILL: through one pidfd."""
+    """TERM, wait as long as its program's stopwaitsecs, KILL: through pidfds. On a supervisor, every orphan of it."""
+    reading = job.supervisor()
     facts = job.facts.subjects.get(job.act.target)
-    if facts is None or not isinstance(facts.reading, ChildRecord):
-        return refused(f"{job.act.target} is not a recorded child")
-    failure = settle(facts.reading, job.supervisor().conf, job.proc)
-    return refused(failure) if failure else Report(False, f"ended process {facts.reading.identity.pid}")
+    if facts is not None and isinstance(facts.reading, ChildRecord):
+        children = [facts.reading]
+    else:
+        children = [orphan.child for orphan in reading.orphans]
+    if not children:
+        return refused(f"nothing outlived the supervisord of {reading.conf.conf}")
+    said, failures = [], []
+    for child in children:
+        failure = settle(child, reading.conf, job.proc, reading.daemon)
+        if failure:
+            failures.append(failure)
+        else:
+            said.append(f"ended process {child.identity.pid}{free_lock(child, reading.conf, job.proc)}")
+    return refused("; ".join([*failures, *said])) if failures else Report(False, "; ".join(said))
 
 
-def settle(child: ChildRecord, conf: SupervisorConf, proc: Proc) -> str | None:
-    """End this survivor; None when it is gone, else which proof is missing or what stood in the way."""
+def settle(child: ChildRecord, conf: SupervisorConf, proc: Proc, daemon: Identity | None) -> str | None:
+    """End this survivor and its group; None when all are gone, else which proof is missing or what stood in the way."""
     pid = child.identity.pid
-    try:
-        fd = open_proven(proc, child.identity, lambda _: doubt_of(child, conf, proc))
-    except (Unproven, OSError) as error:
-        return f"{child.program} ({pid}) is left alone: {error}"
-    if fd is None:
-        return None
-    try:
-        failure = end(fd, _patience_s(child, conf))
-    finally:
-        os.close(fd)
+    with contextlib.ExitStack() as stack:
+        try:
+            fd = open_proven(proc, child.identity, lambda _: doubt_of(child, conf, proc, daemon))
+            if fd is None:
+                return None
+            stack.callback(os.close, fd)
+            fds = [fd, *_members(child, proc, stack)]
+        except (Unproven, OSError) as error:
+            return f"{child.program} ({pid}) is left alone: {error}"
+        failure = end_all(fds, _patience_s(child, conf))
     return f"{child.program} ({pid}): {failure}" if failure else None
 
 
+def _members(child: ChildRecord, proc: Proc, stack: contextlib.ExitStack) -> Iterator[int]:
+    """Pidfds of the rest of its group; raises Unproven for one that cannot be told, before anything is signalled."""
+    leader = proc.stat(child.identity.pid)
+    for one in members(child, proc):
+        fd = open_proven(proc, one, lambda it: doubt_of_member(it, child, leader.sid if leader else 0, proc))
+        if fd is not None:
+            stack.callback(os.close, fd)
+            yield fd
+
+
 def _patience_s(child: ChildRecord, conf: SupervisorConf) -> float:
-    programs = {program.name: program.stopwaitsecs for program in conf.programs}
-    return programs.get(child.program.rpartition(":")[2], 10.0)
+    program = conf.program(child.program)
+    return program.stopwaitsecs if program else 10.0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 
-from paramedic.host import files, recipe
+from paramedic.host import clock, files, recipe
 from paramedic.host.proc import Proc
-from paramedic.model.readings import Identity, RpcReading, Sample, SupervisorReading
+from paramedic.model.readings import Identity
+from paramedic.model.sample import Sample
 from paramedic.model.stack import Mode, Settings
+from paramedic.model.supervision import RpcReading, SocketReading, SupervisorReading
 
+FRESH_S = 3600.0
 log = logging.getLogger(__name__)
 
 
@@ -23,25 +27,31 @@ class Preparation:
         self.failures: dict[str, str] = {}
 
     def refresh(self, sample: Sample) -> None:
-        """Prepare for the repair of every daemon that answers RUNNING at its own path."""
+        """Prepare for the repair of every daemon that answers RUNNING at its own path, and of every healthy socket."""
         for name, reading in sample.supervisor.items():
             if isinstance(reading, SupervisorReading) and _is_healthy(reading):
-                self._try(f"{name}: keep-link", self._keep, reading)
-                self._try(f"{name}: recipe", self._record, reading)
+                self._guard(name, reading.conf.socket, reading)
+                self._try(f"{name}: recipe", functools.partial(self._record, reading))
+        for name, socket in sample.sockets.items():
+            if isinstance(socket, SocketReading) and socket.path.inode == socket.listening_inode:
+                self._guard(name, socket.entry.path, socket)
 
-    def _try(self, what: str, step: Callable[[SupervisorReading], None], reading: SupervisorReading) -> None:
+    def _guard(self, name: str, path: str | None, reading: SupervisorReading | SocketReading) -> None:
+        inode = reading.listening_inode
+        if path is None or inode is None or self._settings.mode is not Mode.ACT:
+            return
+        if reading.kept_inode != inode:
+            self._try(f"{name}: keep-link", functools.partial(files.refresh_link, path, files.keep_link(path), inode))
+        self._try(f"{name}: protection", functools.partial(files.protect, path, inode, clock.wall(), FRESH_S))
+
+    def _try(self, what: str, step: Callable[[], None]) -> None:
         try:
-            step(reading)
+            step()
             self.failures.pop(what, None)
         except (OSError, ValueError) as error:
             if self.failures.get(what) != str(error):
                 log.warning("cannot prepare %s: %s", what, error)
             self.failures[what] = str(error)
-
-    def _keep(self, reading: SupervisorReading) -> None:
-        path, inode = reading.conf.socket, reading.listening_inode
-        if path and inode and reading.kept_inode != inode and self._settings.mode is Mode.ACT:
-            files.refresh_link(path, files.keep_link(path), inode)
 
     def _record(self, reading: SupervisorReading) -> None:
         daemon, name = reading.daemon, reading.conf.name

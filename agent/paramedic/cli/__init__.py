@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import paramedic
-from paramedic.cli import ack, check, doctor, explain, history, pause, replay, resume, run, status, test
+from paramedic.cli import ack, check, doctor, explain, history, pause, replay, restore_socket, resume, run, status, test
 from paramedic.journal import JournalUnusable
 from paramedic.policy.load import PolicyErrors
 from paramedic.settings import DEFAULT_PATH, SettingsError
@@ -28,6 +28,7 @@ VERBS = {
     "pause": pause,
     "resume": resume,
     "ack": ack,
+    "restore-socket": restore_socket,
 }
 _EPILOG = "exit codes: 0 fine, 1 findings or not healed, 2 usage or configuration, 3 could not tell"
 

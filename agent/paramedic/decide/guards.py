@@ -10,7 +10,7 @@ from paramedic.decide.ladder import looks_back_s
 from paramedic.model.facts import Facts, Subject, Unknown
 from paramedic.model.record import Act, Hold, Status
 from paramedic.model.units import render_bytes, render_seconds
-from paramedic.model.vocabulary import ACTIONS, NOTIFY, OK
+from paramedic.model.vocabulary import ACTIONS, NOTIFY, OK, is_disruptive
 
 WORTHWHILE_SHARE = 0.1
 WORTHWHILE_GROWTH = 1.2
@@ -164,11 +164,11 @@ def cooling(case: Case, act: Act, situation: Situation) -> Hold | None:
     if not act.step.is_disruptive:
         return None
     counted = (*COUNTED, Status.OBSERVED) if act.observe else COUNTED
-    mine = [a.id for a in case.tried if a.status in counted and ACTIONS[a.action].is_disruptive]
+    mine = [a.id for a in case.tried if a.status in counted and is_disruptive(a.action, a.args)]
     done = [
         a.started if a.finished is None else a.finished
         for a in situation.attempts_on(act.target, act.observe)
-        if a.status in counted and ACTIONS[a.action].is_disruptive and a.id not in mine
+        if a.status in counted and is_disruptive(a.action, a.args) and a.id not in mine
     ]
     restarted = None if mine else situation.restarts.get(act.target)
     since = max([*done, *([restarted] if restarted is not None else [])], default=None)

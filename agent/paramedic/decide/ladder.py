@@ -6,7 +6,7 @@ from paramedic.decide.case import Case, Situation
 from paramedic.model.policy import Policy, windows
 from paramedic.model.record import Attempt, Hold, Status
 from paramedic.model.units import render_seconds
-from paramedic.model.vocabulary import ACTIONS, NOTIFY
+from paramedic.model.vocabulary import NOTIFY, is_disruptive
 
 REFUSED_AGAIN_S = 10.0
 REFUSED_LONGEST_S = 3600.0
@@ -32,7 +32,7 @@ def rung_of(case: Case, situation: Situation) -> int | Hold:
     if last.status is Status.REFUSED:
         return _refused(case, tried, situation.now)
     settled = _ended(last) + max(SETTLE_S, looks_back_s(case.policy))
-    if last.status is Status.MET and situation.now < settled and ACTIONS[last.action].is_disruptive:
+    if last.status is Status.MET and situation.now < settled and is_disruptive(last.action, last.args):
         left = render_seconds(settled - situation.now)
         return case.hold("settling", f"{last.action} was met", f"judged in {left}", settled)
     return last.rung + 1 if last.rung + 1 < len(case.policy.do) else _exhausted(case, tried)

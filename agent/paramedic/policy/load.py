@@ -19,7 +19,7 @@ from paramedic.model.policy import (
     leaves,
     on_children,
 )
-from paramedic.model.vocabulary import ACTIONS, DISRUPTIVE_COOLDOWN_S, DISRUPTIVE_LIMIT, NOTIFY
+from paramedic.model.vocabulary import DISRUPTIVE_COOLDOWN_S, DISRUPTIVE_LIMIT, NOTIFY
 from paramedic.policy.read import read_field
 from paramedic.policy.schema import FIELDS
 
@@ -108,7 +108,7 @@ def _policy(item: Item, errors: expect.Errors) -> Policy | None:
         check(keys, values, errors)
     if any(FIELDS[key].attribute not in values for key, field in FIELDS.items() if field.required):
         return None
-    disruptive = any(ACTIONS[rung.action].is_disruptive for rung in values["do"])
+    disruptive = any(rung.is_disruptive for rung in values["do"])
     defaults = {
         "cooldown_s": DISRUPTIVE_COOLDOWN_S if disruptive else 0.0,
         "limit": Limit(*DISRUPTIVE_LIMIT) if disruptive else Limit(0, 0.0),

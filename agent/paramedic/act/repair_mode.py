@@ -1,0 +1,20 @@
+"""Give the socket the owner and mode that its conf says. Never wider than that."""
+
+from __future__ import annotations
+
+from paramedic.act.job import Job, Refused
+from paramedic.act.restore_socket import of_daemon
+from paramedic.host import files
+from paramedic.model.record import Report
+
+
+def repair_mode(job: Job) -> Report:
+    """On the daemon's very inode; where the conf itself denies access, a person has to change the conf."""
+    reading = job.supervisor()
+    denied, guarded = reading.denied, of_daemon(reading)
+    if denied is None:
+        raise Refused("nobody is denied any more")
+    if denied.by_conf:
+        raise Refused(f"{denied.user} is denied by the conf itself ({denied.why}); write {denied.by_conf}")
+    files.set_owner_and_mode(guarded.path, guarded.inode, guarded.uid, guarded.gid, guarded.mode)
+    return Report(False, f"gave {guarded.path} mode {guarded.mode:04o} and the owner its conf says")

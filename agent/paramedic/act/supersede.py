@@ -1,0 +1,94 @@
+"""Stop what stands in a new daemon's place: a hung one of ours, another conf's, and the programs that survived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
+from paramedic.act.job import Job, Refused
+from paramedic.act.kill_orphans import settle
+from paramedic.act.lock_file import free_lock
+from paramedic.host import pidfd, supervisor_rpc, systemd
+from paramedic.host.lineage import child_of, doubt_of
+from paramedic.host.proc import Proc
+from paramedic.host.unix_diag import listeners
+from paramedic.model.readings import Holder
+from paramedic.model.stack import SupervisorConf
+from paramedic.model.supervision import ChildRecord, SupervisorReading
+
+HUNG_TERM_S = 3.0
+FOREIGN_S = 60.0
+WATCHED_S = 1.0
+
+
+def prove_hung(reading: SupervisorReading, proc: Proc) -> bool:
+    """True while the daemon is stopped, or neither answers nor uses CPU time; raises Refused for one that lives."""
+    daemon, conf = reading.daemon, reading.conf
+    stat = proc.stat(daemon.pid) if daemon else None
+    if daemon is None or stat is None or stat.identity != daemon:
+        raise Refused("the daemon is gone")
+    tracer = (proc.status(daemon.pid).get("TracerPid") or ["0"])[0]
+    if reading.silence is None or tracer != "0":
+        raise Refused(f"supervisord {daemon.pid} runs" + (f", traced by {tracer}" if tracer != "0" else " and answers"))
+    if stat.state == "T":
+        return True
+    try:
+        supervisor_rpc.call(conf.socket or "", [("supervisor.getState", ())], conf.username, conf.password)
+    except supervisor_rpc.Silent:
+        time.sleep(WATCHED_S)
+        again = proc.stat(daemon.pid)
+        if again is not None and again.cpu_ticks == stat.cpu_ticks and again.state not in ("R", "D"):
+            return True
+    except supervisor_rpc.RpcFailure as failure:
+        raise Refused(f"supervisord {daemon.pid} answers again: {failure}") from failure
+    raise Refused(f"supervisord {daemon.pid} works again")
+
+
+def stop_hung(reading: SupervisorReading, proc: Proc) -> tuple[str, list[ChildRecord]]:
+    """TERM, a short wait, KILL; (what was done, its children, who survive it). Raises Refused."""
+    daemon = reading.daemon
+    if daemon is None:
+        raise Refused("the daemon is gone")
+    children = [child for pid in proc.children(daemon.pid) if (child := child_of(pid, daemon, proc))]
+    unit = systemd.owning_unit(proc.unit(daemon.pid), daemon.pid)
+    with proven(daemon, reading.socket_inode, proc) as fd:
+        said = stop_unit(daemon, proc) + stop(fd, daemon.pid, HUNG_TERM_S)
+    if unit is not None:
+        systemd.settle(unit, FOREIGN_S)
+    return said, children
+
+
+def replace_foreign(foreign: Holder, job: Job) -> str:
+    """Stop another conf's supervisord by its manager, else in order through a pidfd; it is never killed."""
+    reading = job.supervisor()
+    held = [x.socket_inode for x in listeners() if x.file_inode == reading.path.inode]
+    if not held:
+        raise Refused(f"{foreign} does not listen there any more")
+    pid, patience = foreign.identity.pid, max(FOREIGN_S, longest_stop_s(reading))
+    with proven(foreign.identity, held[0], job.proc) as fd:
+        said = stop_unit(foreign.identity, job.proc)
+        if not said:
+            pidfd.signal_term(fd)
+        if not pidfd.has_ended(fd, patience):
+            raise Refused(f"{foreign} did not stop within {patience:.0f} s, and is not killed")
+    return f"{said}stopped supervisord {pid} with {foreign.conf}"
+
+
+def prove_settleable(survivors: Sequence[ChildRecord], conf: SupervisorConf, proc: Proc) -> None:
+    """Every survivor is proven before the first is touched; raises Refused with the proof that is missing."""
+    for child in survivors:
+        doubt = doubt_of(child, conf, proc) if proc.is_alive(child.identity) else None
+        if doubt:
+            raise Refused(f"{child.program} ({child.identity.pid}) is in the way, and {doubt}")
+
+
+def settle_all(survivors: Sequence[ChildRecord], conf: SupervisorConf, proc: Proc) -> list[str]:
+    """End them one after the other; what was done. Raises Refused for the first that does not end."""
+    said: list[str] = []
+    for child in survivors:
+        failure = settle(child, conf, proc, None)
+        if failure:
+            raise Refused("; ".join([failure, *said]))
+        said.append(f"ended {child.program} ({child.identity.pid}){free_lock(child, conf, proc)}")
+    return said
