@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find agent policies systemd -type f -not -name '*.pyc')
 
+# The fault table is run against these versions of supervisor, each in an environment of its own, and the locked one.
+OLDER := $(patsubst tests/harness/locks/%.txt,$(VENV)/%/.installed,$(wildcard tests/harness/locks/supervisor-*.txt))
+
 .PHONY: help demo test check unit bench mutants docs lock wheel clean
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -30,6 +33,13 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml README.md $(SOURCES)
 	@$(PIP) install --no-deps --no-index --force-reinstall dist/*.whl
 	@touch $@
 
+$(OLDER): $(VENV)/%/.installed: tests/harness/locks/%.txt $(VENV)/.locked
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv --without-pip $(@D)
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet --python $(@D)/bin/python install --require-hashes \
+		--only-binary :all: -r $<
+	@touch $@
+
 demo: $(VENV)/.installed  ## Play the incident on a real stack in a temporary folder (under 120 s)
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
@@ -39,7 +49,7 @@ check: $(VENV)/.installed
 	@$(BIN)/mypy
 	@PYTHONPATH=agent $(BIN)/lint-imports
 
-test: check  ## Every check and every test that this machine can run (under 10 minutes)
+test: check $(OLDER)  ## Every check and every test that this machine can run (under 10 minutes)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 unit: $(VENV)/.installed  ## The fast tests only

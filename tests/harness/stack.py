@@ -62,7 +62,10 @@ def free_port() -> int:
 class EmbeddedStack:
     """Start it part by part; `close` ends every process with its mark and removes the folder."""
 
-    def __init__(self, owner: Owner | None = None, agent_owner: Owner | None = None) -> None:
+    def __init__(
+        self, owner: Owner | None = None, agent_owner: Owner | None = None, supervisor_bin: Path = BIN
+    ) -> None:
+        self.supervisor_bin = supervisor_bin
         self.folder = Path(tempfile.mkdtemp(prefix="pmd-", dir="/tmp"))
         self.mark = self.folder.name
         self.owner, self.agent_owner = owner, agent_owner
@@ -173,7 +176,7 @@ stdout_logfile=%(here)s/daphne.log
 
     def spawn_supervisord(self) -> subprocess.Popen[bytes]:
         """The start command of the stack, as a person types it: a relative conf, daemonized."""
-        argv = [BIN / "supervisord", "-c", self.conf.name]
+        argv = [self.supervisor_bin / "supervisord", "-c", self.conf.name]
         return self.spawn(argv, self.owner, "supervisord.out", self.conf.parent)
 
     def start_supervisord(self) -> int:
@@ -251,7 +254,8 @@ notify: {{ command: [{notify}], retry: 2s }}
         """Lines for paramedic.yaml: how to start the daemon when its launch was never seen."""
         pairs = ", ".join(f'{name}: "{value}"' for name, value in self.environment().items())
         user = f"      user: {pwd.getpwuid(self.uid).pw_name}\n" if self.owner and not self.agent_owner else ""
-        return f"      command: [{BIN / 'supervisord'}, -c, {self.conf}]\n{user}      environment: {{ {pairs} }}"
+        command = f"[{self.supervisor_bin / 'supervisord'}, -c, {self.conf}]"
+        return f"      command: {command}\n{user}      environment: {{ {pairs} }}"
 
     def as_owner(self, *steps: Callable[[], object]) -> None:
         """Do something to the stack's files as their owner, in a process of its own."""
@@ -349,7 +353,7 @@ notify: {{ command: [{notify}], retry: 2s }}
 
     def ctl(self, *words: str) -> str:
         """supervisorctl, from outside: its output, with "ended with N" where it failed."""
-        argv = [str(BIN / "supervisorctl"), "-c", str(self.conf), *words]
+        argv = [str(self.supervisor_bin / "supervisorctl"), "-c", str(self.conf), *words]
         owner = self.owner
         found = subprocess.run(
             argv,

@@ -20,21 +20,17 @@ from paramedic.facts import join, learn
 from paramedic.mind import Mind, book_of, intent, reported
 from paramedic.model.facts import Known
 from paramedic.model.readings import (
-    ChildRecord,
     HostReading,
     Identity,
     MemoryReading,
-    OrphanReading,
     PathKind,
     PathReading,
-    ProgramReading,
-    RpcReading,
-    Sample,
-    SupervisorReading,
     Unreadable,
     UwsgiReading,
 )
 from paramedic.model.record import Act, Report
+from paramedic.model.sample import Sample
+from paramedic.model.supervision import ChildRecord, OrphanReading, ProgramReading, RpcReading, SupervisorReading
 from paramedic.rulebook import files_of, load_files
 from paramedic.schedule import shift_s
 from paramedic.windows import Windows

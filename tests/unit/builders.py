@@ -10,20 +10,18 @@ from paramedic.evaluate import View, judge_of
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Value
 from paramedic.model.policy import Limit, Policy, Rung
 from paramedic.model.readings import (
-    ExitTrace,
+    Holder,
     Identity,
     MemoryReading,
     PathKind,
     PathReading,
-    ProgramReading,
-    RpcReading,
-    SupervisorReading,
     Unreadable,
     UwsgiReading,
     WorkerReading,
 )
 from paramedic.model.record import Attempt, Status, Truth, Verdict
-from paramedic.model.stack import SupervisorConf, UwsgiConf
+from paramedic.model.stack import SocketEntry, SupervisorConf, UwsgiConf
+from paramedic.model.supervision import ExitTrace, ProgramReading, RpcReading, SocketReading, SupervisorReading
 from paramedic.policy.language import parse_condition
 from paramedic.windows import Windows
 
@@ -80,6 +78,24 @@ def supervisor(**more: Any) -> SupervisorReading:
         rpc=RpcReading(SOCKET, "RUNNING", 100, "shop", (program,)),
         seen_alive=True,
         trace=None,
+    )
+    return replace(healthy, **more)
+
+
+def guarded(**more: Any) -> SocketReading:
+    """A healthy socket of another server, some of it replaced."""
+    healthy = SocketReading(
+        entry=SocketEntry("redis", "/run/redis.sock"),
+        path=PathReading(PathKind.SOCKET, inode=9),
+        owner=Holder(Identity(70, 700), "redis-server"),
+        socket_inode=4711,
+        listening_inode=9,
+        kept_inode=9,
+        relayed=False,
+        at_path=None,
+        uid=0,
+        gid=0,
+        mode=0o770,
     )
     return replace(healthy, **more)
 

@@ -24,9 +24,10 @@ from paramedic.host.calendar import Calendar, CronTrigger
 from paramedic.host.watching import PathWatch
 from paramedic.journal import Journal, JournalUnusable, history
 from paramedic.model.facts import Known, Preflight, SupervisorKnown
-from paramedic.model.readings import ChildRecord, Identity
+from paramedic.model.readings import Identity
 from paramedic.model.record import Hold, Incident, Status
 from paramedic.model.stack import NotifyConf
+from paramedic.model.supervision import ChildRecord
 from paramedic.model.vocabulary import ACTIONS
 from paramedic.verify import _JUDGES
 from unit.builders import DAEMON, MAIN, WEB, attempt

@@ -7,27 +7,40 @@ from dataclasses import replace
 import pytest
 
 from paramedic.facts import join, learn, with_causes
-from paramedic.facts.supervisor import diagnose
+from paramedic.facts.daemon import diagnose
+from paramedic.facts.programs import program_subject
+from paramedic.facts.sockets import diagnose_socket
 from paramedic.model.facts import Known, Preflight, Subject, SupervisorKnown, Unknown
-from paramedic.model.readings import (
+from paramedic.model.readings import Holder, HostReading, Identity, PathKind, PathReading, Unreadable, UwsgiReading
+from paramedic.model.sample import Sample
+from paramedic.model.supervision import (
     ChildRecord,
-    HostReading,
-    Identity,
+    Denied,
     OrphanReading,
-    PathKind,
-    PathReading,
+    Pidfile,
+    PortHeld,
     ProgramReading,
+    Rival,
     RpcReading,
-    Sample,
+    Silence,
+    SocketReading,
     SupervisorReading,
-    Unreadable,
-    UwsgiReading,
 )
-from unit.builders import DAEMON, MAIN, MIB, SOCKET, WEB, gone, subject, supervisor, uwsgi, worker
+from unit.builders import DAEMON, MAIN, MIB, SOCKET, WEB, gone, guarded, subject, supervisor, uwsgi, worker
 
 ABSENT = PathReading(PathKind.ABSENT)
 KEPT = RpcReading("/tmp/.paramedic-0/supervisor.sock", "RUNNING", 100, "shop", ())
 SILENT = Unreadable("no answer within the deadline")
+
+CALM = HostReading(1000 * MIB, 100 * MIB, 0, 0, 0, 0.0, 0.0, 0.0)
+THIEF = Holder(Identity(66, 660), "redis-server")
+DISTRO = Holder(Identity(66, 660), "supervisord -n", "/etc/supervisor/supervisord.conf")
+RIVALS = (Rival(DAEMON, 7, (), ("daphne",)), Rival(Identity(200, 9000), 8, (), ()))
+
+
+def hangs(**more: object) -> Silence:
+    """A daemon that hangs without doubt, some of it replaced."""
+    return replace(Silence(3, 12.0, "S", 0, True, 2), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -45,12 +58,34 @@ SILENT = Unreadable("no answer within the deadline")
         (supervisor(path=PathReading(PathKind.SOCKET, 8), rpc=KEPT), "socket-replaced", "a dead socket"),
         (supervisor(path=PathReading(PathKind.DIRECTORY, 8), rpc=KEPT), "socket-replaced", "a directory"),
         (
-            supervisor(path=PathReading(PathKind.SOCKET, 8), listener_at_path=True, rpc=KEPT),
-            "daemon-foreign",
-            "another",
+            supervisor(path=PathReading(PathKind.SOCKET, 8), listener_at_path=True, at_path=THIEF, rpc=KEPT),
+            "socket-replaced",
+            "the live socket of process 66 (redis-server)",
         ),
+        (
+            supervisor(path=PathReading(PathKind.SOCKET, 8), listener_at_path=True, rpc=KEPT),
+            "socket-replaced",
+            "a server that may not be looked at",
+        ),
+        (
+            supervisor(path=PathReading(PathKind.SOCKET, 8), at_path=DISTRO, rpc=KEPT),
+            "daemon-foreign",
+            "process 66 (supervisord with /etc/supervisor/supervisord.conf) answers at",
+        ),
+        (supervisor(path=PathReading(PathKind.SOCKET, 8), relayed=True), "ok", ""),
+        (supervisor(path=PathReading(PathKind.SYMLINK, 8), rpc=KEPT), "socket-replaced", "a symbolic link"),
+        (supervisor(silence=hangs(state="T", misses=1, for_s=0.0), rpc=SILENT), "daemon-hung", "(state T)"),
+        (supervisor(silence=hangs(), rpc=SILENT), "daemon-hung", "2 connections wait in its queue"),
+        (supervisor(silence=hangs(blocked=("daphne (101)",)), rpc=SILENT), "daemon-hung", "blocked in a write to it"),
+        (supervisor(denied=Denied("deploy", "its mode is 0600")), "socket-denied", "deploy may not use it"),
+        (supervisor(denied=Denied("deploy", "no", "chown=deploy")), "socket-denied", "write chown=deploy"),
+        (supervisor(pidfile=Pidfile("/srv/pid", "")), "pidfile-wrong", "/srv/pid is gone"),
+        (supervisor(pidfile=Pidfile("/srv/pid", "66", THIEF)), "pidfile-wrong", "says 66, which is process 66"),
+        (supervisor(deleted_logs=("/srv/log",)), "log-deleted", "/srv/log, which was deleted"),
+        (supervisor(path=ABSENT, rpc=Unreadable("401 Unauthorized")), "auth-refused", "refuses"),
         (supervisor(rpc=Unreadable("401 Unauthorized")), "auth-refused", "refuses the username"),
-        (supervisor(rivals=(100, 200)), "daemon-duplicate", "100, 200"),
+        (supervisor(rivals=RIVALS, keeper=DAEMON), "daemon-duplicate", "100 runs daphne; 200 runs no program"),
+        (supervisor(rivals=RIVALS, undecided="both run programs"), "daemon-duplicate", "nobody is stopped: both"),
         (gone(), "daemon-dead", "its socket and its pidfile"),
         (gone(socket_left=False), "daemon-dead", "it left its pidfile behind"),
         (replace(gone(), seen_alive=False), "socket-stale", "has no listener"),
@@ -68,10 +103,11 @@ SILENT = Unreadable("no answer within the deadline")
             "no trace that it ever started",
         ),
         (replace(gone(), listener_at_path=True), "daemon-foreign", "ours does not run"),
+        (replace(gone(), listener_at_path=True, at_path=DISTRO), "daemon-foreign", "/etc/supervisor/supervisord.conf"),
     ],
 )
 def test_diagnoses(reading: SupervisorReading, diagnosis: str, evidence: str) -> None:
-    found = diagnose(reading)
+    found = diagnose(reading, CALM)
     assert not isinstance(found, Unknown), found
     assert found[0] == diagnosis
     assert evidence in found[1]
@@ -87,10 +123,66 @@ def test_diagnoses(reading: SupervisorReading, diagnosis: str, evidence: str) ->
         supervisor(rpc=RpcReading(SOCKET, "it is shutting down or restarting", 0, "", ())),
         supervisor(rpc=RpcReading(SOCKET, "RUNNING", 4711, "shop", ())),
         replace(gone(), trace=None),
+        supervisor(silence=hangs(state="t"), rpc=SILENT),
+        supervisor(silence=hangs(state="T", tracer=66), rpc=SILENT),
+        supervisor(silence=hangs(state="D"), rpc=SILENT),
+        supervisor(silence=hangs(misses=2), rpc=SILENT),
+        supervisor(silence=hangs(for_s=9.0), rpc=SILENT),
+        supervisor(silence=hangs(is_still=False), rpc=SILENT),
+        supervisor(silence=hangs(waiting=0), rpc=SILENT),
     ],
 )
 def test_sources_that_do_not_agree_are_unknown(reading: SupervisorReading) -> None:
-    assert isinstance(diagnose(reading), Unknown)
+    assert isinstance(diagnose(reading, CALM), Unknown)
+
+
+def test_a_host_short_of_memory_makes_a_silent_daemon_slow_and_not_hung() -> None:
+    thrashing = replace(CALM, full_avg10=60.0)
+    assert isinstance(diagnose(supervisor(silence=hangs(), rpc=SILENT), thrashing), Unknown)
+    stopped = supervisor(silence=hangs(state="T"), rpc=SILENT)
+    assert not isinstance(diagnose(stopped, thrashing), Unknown), "a stopped process is stopped whatever the host does"
+
+
+@pytest.mark.parametrize(
+    ("reading", "diagnosis", "evidence"),
+    [
+        (guarded(), "ok", ""),
+        (guarded(path=PathReading(PathKind.SOCKET, 8), relayed=True), "ok", ""),
+        (guarded(path=ABSENT), "socket-missing", "/run/redis.sock is gone"),
+        (guarded(path=replace(ABSENT, parent=False)), "socket-missing", "is gone with its folder"),
+        (guarded(path=PathReading(PathKind.FILE, 8, size=3)), "socket-replaced", "a plain file of 3 bytes"),
+        (guarded(path=PathReading(PathKind.SOCKET, 8), at_path=THIEF), "socket-replaced", "process 66"),
+        (guarded(owner=None), "socket-stale", "has no listener"),
+        (guarded(owner=None, path=ABSENT), "socket-stale", "nobody listens"),
+    ],
+)
+def test_diagnoses_of_guarded_sockets(reading: SocketReading, diagnosis: str, evidence: str) -> None:
+    found = diagnose_socket(reading)
+    assert found[0] == diagnosis
+    assert evidence in found[1]
+
+
+HELD = PortHeld(8001, THIEF)
+
+
+@pytest.mark.parametrize(
+    ("more", "diagnosis", "evidence"),
+    [
+        ({}, "ok", ""),
+        ({"starts": 2}, "ok", ""),
+        ({"starts": 3, "watched_s": 60.0}, "program-flapping", "started 3 times in 1m, Supervisor calls it RUNNING"),
+        ({"starts": 3, "port_held": HELD}, "program-flapping", "port 8001 is held by process 66 (redis-server)"),
+        ({"port_held": HELD}, "port-held", "not a program of this Supervisor"),
+        ({"port_held": replace(HELD, orphan="daphne")}, "port-held", "what is left of daphne"),
+        ({"state": "FATAL", "spawnerr": "can't", "hint": "look there"}, "program-fatal", "FATAL: can't; look there"),
+        ({"state": "FATAL", "starts": 5}, "program-fatal", "no spawn error is recorded"),
+    ],
+)
+def test_diagnoses_of_programs(more: dict[str, object], diagnosis: str, evidence: str) -> None:
+    program = replace(ProgramReading("daphne", "RUNNING", Identity(101, 1), "", 10.0), **more)  # type: ignore[arg-type]
+    found = program_subject("main", MAIN, program)
+    assert found.fields["diagnosis"] == diagnosis
+    assert [finding.evidence for finding in found.findings if evidence in finding.evidence] or diagnosis == "ok"
 
 
 def sample(**more: object) -> Sample:
@@ -177,7 +269,7 @@ def test_a_stop_by_a_person_is_told_from_a_crash_that_tidied_up() -> None:
 
 def said(reading: SupervisorReading) -> str:
     """The diagnosis alone."""
-    found = diagnose(reading)
+    found = diagnose(reading, CALM)
     assert not isinstance(found, Unknown)
     return found[0]
 

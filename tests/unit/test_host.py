@@ -17,7 +17,7 @@ import pytest
 
 from paramedic.host import files, lock, recipe
 from paramedic.host.commands import run
-from paramedic.host.pidfd import Unproven, end, open_proven
+from paramedic.host.pidfd import Unproven, end_all, open_proven
 from paramedic.host.proc import Proc
 from paramedic.host.supervisor_rpc import RpcFailure, call
 from paramedic.host.systemd import notify
@@ -245,8 +245,8 @@ def test_term_then_kill_end_a_proven_process(argv: tuple[str, ...]) -> None:
     with child(argv) as identity:
         fd = open_proven(PROC, identity, lambda _: None)
         assert fd is not None
-        assert end(fd, term_s=0.1) is None
-        assert end(fd, term_s=0.1) is None
+        assert end_all([fd], term_s=0.1) is None
+        assert end_all([fd], term_s=0.1) is None
         os.close(fd)
         assert not PROC.is_alive(identity)
 
@@ -321,7 +321,7 @@ def test_a_launched_daemon_is_nobodys_child_and_has_the_recipes_world(tmp_path: 
     assert identity
     fd = open_proven(PROC, identity, lambda _: None)
     assert fd is not None
-    end(fd, 2)
+    end_all([fd], 2)
     os.close(fd)
     assert words.startswith(f"{tmp_path} environ({{'A': 'b'")
     assert "0o27" in words
@@ -387,7 +387,7 @@ def test_a_wake_up_comes_from_a_poke_and_from_the_end_of_a_process() -> None:
         wake.watch([identity])
         fd = open_proven(PROC, identity, lambda _: None)
         assert fd is not None
-        end(fd, 2)
+        end_all([fd], 2)
         os.close(fd)
         assert wake.wait(5)
         wake.watch([identity])

@@ -219,7 +219,7 @@ def test_readings_that_another_boots_clock_puts_after_now_are_not_taken(tmp_path
 
 def test_subjects_of_another_version_cost_neither_the_start_nor_the_replay(tmp_path: Path) -> None:
     document = facts_to_json(seen(1))
-    document["subjects"]["socket:redis"] = {"diagnosis": "ok"}
+    document["subjects"]["gadget:redis"] = {"diagnosis": "ok"}
     journal = Journal(str(tmp_path / "j.db"))
     journal.save_samples(document["wall"], document["wall"], pack([document]))
     assert list(recorded(journal.samples(0.0), 0.0)) == [seen(1)]

@@ -17,8 +17,8 @@ from paramedic.model.readings import HostReading, Identity, MemoryReading, Unrea
 from paramedic.model.stack import Stack, SupervisorEntry, UwsgiEntry
 from paramedic.sense.host import Sensors
 from paramedic.sense.memory import Rollups, read_host
-from paramedic.sense.supervisor import _last_word
 from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf, stamps_of
+from paramedic.sense.trace import last_word
 from paramedic.sense.uwsgi import UwsgiSensor
 from paramedic.sense.uwsgi_ini import read_uwsgi_conf
 
@@ -217,11 +217,11 @@ def test_the_last_word_of_an_earlier_life_does_not_count(tmp_path: Path) -> None
     stop = "2026-11-23 10:00:00,123 WARN received SIGTERM indicating exit request\n"
     moment = datetime(2026, 11, 23, 10, 0, 0).timestamp()
     log.write_text(stop + "2026-11-23 10:00:01,000 INFO stopped: daphne (exit status 0)\n")
-    assert "SIGTERM" in (_last_word(str(log), moment - 60) or "")
-    assert _last_word(str(log), moment + 60) is None
+    assert "SIGTERM" in (last_word(str(log), moment - 60) or "")
+    assert last_word(str(log), moment + 60) is None
     log.write_text(stop + "2026-11-23 10:00:05,000 INFO supervisord started with pid 7\n")
-    assert _last_word(str(log), 0.0) is None
-    assert _last_word(str(tmp_path / "none"), 0.0) is None
+    assert last_word(str(log), 0.0) is None
+    assert last_word(str(tmp_path / "none"), 0.0) is None
 
 
 def answering(path: Path, answer: bytes, times: int) -> threading.Thread:

@@ -6,11 +6,28 @@ from dataclasses import replace
 
 import pytest
 
-from paramedic.model.facts import Facts, Subject
-from paramedic.model.readings import ChildRecord, Identity, PathKind, PathReading, ProgramReading, RpcReading
+from paramedic.model.facts import Facts, Subject, Unknown
+from paramedic.model.policy import Rung
+from paramedic.model.readings import Identity, PathKind, PathReading
 from paramedic.model.record import Attempt, Status
+from paramedic.model.stack import ProgramConf
+from paramedic.model.supervision import ChildRecord, ProgramReading, RpcReading
 from paramedic.verify import deadline, expect, judge
-from unit.builders import DAEMON, HOST, MAIN, MIB, SOCKET, WEB, attempt, facts, subject, supervisor, uwsgi, worker
+from unit.builders import (
+    DAEMON,
+    HOST,
+    MAIN,
+    MIB,
+    SOCKET,
+    WEB,
+    attempt,
+    facts,
+    guarded,
+    subject,
+    supervisor,
+    uwsgi,
+    worker,
+)
 
 
 def seen(reading: object, at: float = 920.0, diagnosis: str = "ok") -> Facts:
@@ -65,7 +82,15 @@ def test_cheaped_workers_are_not_waited_for() -> None:
 
 def test_the_deadline_of_a_chain_grows_with_workers_and_mercy() -> None:
     two, four = seen(uwsgi(worker(1, 1), worker(2, 2))), seen(uwsgi(*(worker(n, n) for n in range(1, 5))))
-    assert deadline("chain_reload", WEB, four) - deadline("chain_reload", WEB, two) == 2 * (8 + 30)
+    step = Rung("chain_reload")
+    assert deadline(step, WEB, four) - deadline(step, WEB, two) == 2 * (8 + 30)
+
+
+def test_the_deadline_of_a_graceful_restart_grows_with_the_slowest_program() -> None:
+    conf = replace(supervisor().conf, programs=(ProgramConf("slow", "x", stopwaitsecs=300.0),))
+    looked = seen(supervisor(conf=conf))
+    assert deadline(Rung("restore_socket"), MAIN, looked) == 10.0
+    assert deadline(Rung("restore_socket", {"restart": "ok"}), MAIN, looked) == 360.0
 
 
 def restored(**more: object) -> Status:
@@ -79,6 +104,61 @@ def test_a_restored_socket_is_met_when_the_daemon_answers_at_its_own_path() -> N
     assert restored(path=PathReading(PathKind.ABSENT)) is Status.DONE
     assert restored(rpc=RpcReading("/tmp/.paramedic-0/x", "RUNNING", 100, "shop", ())) is Status.DONE
     assert restored(path=PathReading(PathKind.SOCKET, inode=99)) is Status.DONE
+    assert restored(path=PathReading(PathKind.SOCKET, inode=99), relayed=True) is Status.MET
+
+
+def test_a_guarded_socket_is_restored_when_the_path_reaches_its_server() -> None:
+    redis = Subject("socket", "redis")
+    done = attempt(Status.DONE, action="restore_socket", target=redis)
+    for reading, status in (
+        (guarded(), Status.MET),
+        (guarded(path=PathReading(PathKind.ABSENT)), Status.DONE),
+        (guarded(path=PathReading(PathKind.SOCKET, inode=99), relayed=True), Status.MET),
+    ):
+        assert judge(done, facts(subject(redis, reading=reading), at=920.0)).status is status
+
+
+@pytest.mark.parametrize(
+    ("action", "diagnosis"),
+    [
+        ("repair_mode", "socket-denied"),
+        ("rewrite_pidfile", "pidfile-wrong"),
+        ("reopen_logs", "log-deleted"),
+        ("resume_daemon", "daemon-hung"),
+    ],
+)
+def test_a_small_repair_is_met_when_the_daemon_is_read_and_its_state_is_another(action: str, diagnosis: str) -> None:
+    done = attempt(Status.DONE, action=action, target=MAIN)
+    assert judge(done, seen(supervisor(), diagnosis=diagnosis)).status is Status.DONE
+    assert judge(done, seen(supervisor())).status is Status.MET
+    unknown = facts(subject(MAIN, {"diagnosis": Unknown("silence")}, reading=supervisor()), at=920.0)
+    assert judge(done, unknown).status is Status.DONE
+
+
+def test_a_duplicate_is_stopped_when_the_keeper_is_left_and_well() -> None:
+    rivals = supervisor(daemon=None, keeper=DAEMON)
+    done = attempt(Status.DONE, action="stop_duplicate", target=MAIN, before=expect(MAIN, seen(rivals)))
+    assert judge(done, seen(rivals)).status is Status.DONE
+    assert judge(done, seen(supervisor(daemon=Identity(300, 1)))).status is Status.DONE, "the other one is left"
+    assert judge(done, seen(supervisor(), diagnosis="socket-missing")).status is Status.DONE
+    assert judge(done, seen(supervisor())).status is Status.MET
+
+
+def test_a_program_is_restarted_when_a_new_process_of_it_stays_up() -> None:
+    name = Subject("supervisor.program", "main/daphne")
+
+    def with_program(pid: int, state: str, age_s: float, rss: int) -> Facts:
+        program = ProgramReading("daphne", state, Identity(pid, 1), "", age_s, rss_bytes=rss)
+        found = subject(name, {"diagnosis": "ok"}, reading=program, parent=MAIN)
+        return facts(found, subject(MAIN, {"diagnosis": "ok"}, reading=supervisor()), at=920.0)
+
+    before = expect(name, with_program(101, "RUNNING", 900.0, 500 * MIB))
+    done = attempt(Status.DONE, action="restart_program", target=name, before=before)
+    assert judge(done, with_program(101, "RUNNING", 900.0, 1)).status is Status.DONE, "it is the old process"
+    assert judge(done, with_program(102, "STARTING", 9.0, 1)).status is Status.DONE
+    assert judge(done, with_program(102, "RUNNING", 2.0, 1)).status is Status.DONE, "not past startsecs yet"
+    met = judge(done, with_program(102, "RUNNING", 9.0, 100 * MIB))
+    assert (met.status, met.gained) == (Status.MET, {"bytes": 400 * MIB})
 
 
 def test_programs_that_kept_their_pid_are_counted_as_untouched() -> None:
