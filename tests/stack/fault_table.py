@@ -6,6 +6,8 @@ A row runs on a stack whose agent watches, and leaves both healthy. It returns w
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import os
 import shutil
 import signal
@@ -23,7 +25,12 @@ from harness.waiting import stays, wait_for
 from paramedic.rulebook import shipped_policies
 
 SAME, NEW, NONE = "the same", "new, once", "none runs"
-QUICK = {f"for: {slow}s": "for: 1s" for slow in (5, 10, 15, 20, 30)}
+QUICK = {
+    **{f"for: {slow}s": "for: 1s" for slow in (5, 10, 15, 20, 30)},
+    "cooldown: 10s": "cooldown: 1s",
+    "cooldown: 1m": "cooldown: 1s",
+    "[resume_daemon, restart": "[resume_daemon: { within: 1s }, restart",
+}
 MORE = """username=operator
 password=first
 """
@@ -103,8 +110,6 @@ class Site:
 
         def is_ok() -> bool:
             with contextlib.suppress(OSError, ValueError, KeyError):
-                import json
-
                 found = json.loads((self.stack.folder / "state" / "run" / "status.json").read_text())
                 daemon = found["subjects"]["supervisor:main"]
                 return bool(daemon["diagnosis"] == "ok" and not found["incidents"])
@@ -416,6 +421,7 @@ def blocked(site: Site) -> str:
     stack.ctl("shutdown")
     wait_for("the old daemon left", lambda: not stack.supervisords() and not stack.daphnes())
     reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 16384)
     argv = [str(stack.supervisor_bin / "supervisord"), "-n", "-e", "blather", "-c", str(stack.conf)]
     owner = stack.owner
     child = subprocess.Popen(
@@ -433,7 +439,7 @@ def blocked(site: Site) -> str:
     os.close(writer)
     stack.children.append(child)
     try:
-        wait_for("it runs", lambda: "RUNNING" in stack.ctl("status", "daphne"))
+        wait_for("its Daphne answers", lambda: stack.status(stack.daphne_port) == 200)
         before = site.programs()
         told = site.told("daemon-hung", "daemon-hung", "healed", 90)
         assert [a["outcome"] for a in told["actions"]] == ["missed", "met"]

@@ -136,10 +136,9 @@ def test_moving_aside_loses_nothing(tmp_path: Path) -> None:
     assert aside is not None
     assert Path(aside).read_text() == "precious"
     path.write_text("second")
-    with pytest.raises(FileExistsError):
-        files.move_aside(str(path), "1", path.stat().st_ino)
-    assert path.read_text() == "second"
-    path.unlink()
+    second = files.move_aside(str(path), "1", path.stat().st_ino)
+    assert (second, Path(second or "").read_text()) == (f"{aside}-2", "second")
+    assert Path(aside).read_text() == "precious"
     (path).mkdir()
     (path / "inside").write_text("deep")
     folder = files.move_aside(str(path), "2", path.stat().st_ino)
