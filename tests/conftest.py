@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness import table
 from harness.bystanders import Bystanders
 from harness.stack import EmbeddedStack, Owner
+from stack.fault_table import ROWS
 
 
 def _can_switch() -> bool:
@@ -45,6 +47,18 @@ def make_stack(mode: str) -> EmbeddedStack:
         return EmbeddedStack()
     nobody = Owner.nobody()
     return EmbeddedStack(nobody, nobody if mode == "both as an ordinary user" else None)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The controller begins the fault table anew."""
+    if not hasattr(session.config, "workerinput"):
+        table.forget()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What the fault table saw is its page, if all of it was run."""
+    if not hasattr(session.config, "workerinput"):
+        table.write(ROWS)
 
 
 @pytest.fixture(params=MODES)

@@ -43,6 +43,7 @@ class Found:
     told: Told
     guarded: Guarded | None = None
     prove: Prove | None = None
+    proof: str = "the path leads to the socket its server listens on"
     proc: Proc | None = None
 
 
@@ -63,7 +64,7 @@ def look(path: str, proc: Proc, relay: bool) -> Found:
     if reading.owner is None:
         return Found(Told(f"{diagnosis}: {evidence}; start it, a socket without a listener cannot be restored"))
     guarded = of_socket(reading)
-    return Found(Told(f"{diagnosis}: {evidence}"), guarded, prove_listening(guarded, proc), proc)
+    return Found(Told(f"{diagnosis}: {evidence}"), guarded, prove_listening(guarded, proc), proc=proc)
 
 
 def _read(path: str, proc: Proc, relay: bool) -> SocketReading | Unreadable:
@@ -97,7 +98,11 @@ def _of_daemon(daemon: SupervisorReading, proc: Proc) -> Found:
     except Refused as why:
         return Found(Told(f"{diagnosis}: {evidence}; {why}"))
     return Found(
-        Told(f"{diagnosis}: {evidence}"), guarded, lambda place: prove_running(place, daemon.conf, guarded.owner), proc
+        Told(f"{diagnosis}: {evidence}"),
+        guarded,
+        lambda place: prove_running(place, daemon.conf, guarded.owner),
+        f"supervisord {pid} answered RUNNING through the path afterwards",
+        proc,
     )
 
 
@@ -109,8 +114,7 @@ def would(found: Found) -> Told:
 def mend(found: Found) -> Told:
     """Restore what was found, and say what proves it."""
     stamp = int(clock.wall())
-    proved = "the live server answered through the path afterwards"
-    return _attempt(found, lambda guarded, proc, prove: restore(guarded, proc, stamp, prove), proved)
+    return _attempt(found, lambda guarded, proc, prove: restore(guarded, proc, stamp, prove), found.proof)
 
 
 def _attempt(found: Found, act: Callable[[Guarded, Proc, Prove], str], proved: str) -> Told:

@@ -1,12 +1,13 @@
-"""All benchmarks, or those that are named: python -m bench [engine] [replay]."""
+"""All benchmarks, or those that are named: python -m bench [engine] [replay] [sockets]."""
 
 from __future__ import annotations
 
 import sys
 
 from bench.engine import print_passes, print_replay
+from bench.sockets import print_sockets
 
-BENCHES = {"engine": print_passes, "replay": print_replay}
+BENCHES = {"engine": print_passes, "replay": print_replay, "sockets": print_sockets}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:

@@ -80,6 +80,7 @@ class EmbeddedStack:
         self.more_environment: dict[str, str] = {}
         self.uwsgi_extra = ""
         self.mode, self.interval, self.policies, self.extra = "act", "1s", ["shipped"], ""
+        self.sockets: dict[str, str] = {}
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -207,6 +208,7 @@ stack:
     main:
       conf: {self.conf}
 {self.extra}
+  sockets: {{ {", ".join(f"{name}: {entry}" for name, entry in self.sockets.items())} }}
 notify: {{ command: [{notify}], retry: 2s }}
 """)
 
@@ -282,6 +284,25 @@ notify: {{ command: [{notify}], retry: 2s }}
         self.spawn([sys.executable, "-c", code, path], self.owner, "thief.log")
         wait_for("the other server listens", path.is_socket)
         return path.stat().st_ino
+
+    def serve_at(self, path: Path) -> int:
+        """A server that listens at `path` and gives back what it gets; its pid."""
+        code = (
+            "import socket,sys\ns=socket.socket(1); s.bind(sys.argv[1]); s.listen()\n"
+            "while True:\n c,_=s.accept(); c.sendall(c.recv(99)); c.close()"
+        )
+        pid = self.spawn([sys.executable, "-c", code, path], self.owner, "server.log").pid
+        wait_for("the server listens", lambda: self.echo(path))
+        return pid
+
+    def echo(self, path: Path) -> bool:
+        """Whether the server answers at its path."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(2)
+            client.connect(str(path))
+            client.sendall(b"ping")
+            return client.recv(99) == b"ping"
+        return False
 
     def end(self, pid: int, sign: int = signal.SIGKILL) -> None:
         """Signal one process of this stack and wait until it ended."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(os.environ.get("PYTEST_XDIST_TESTRUNUID", "single"))
 NOTES = Path(__file__).parents[2] / ".fault-table"
 PAGE = Path(__file__).parents[2] / "docs" / "fault-table.md"
 HEAD = """# The fault table

@@ -81,6 +81,8 @@ class Site:
     agent: subprocess.Popen[bytes] | None = None
     mute_port: int = field(default_factory=free_port)
     seen: set[str] = field(default_factory=set)
+    server: Path = Path()
+    server_pid: int = 0
 
     def lay_out(self) -> None:
         """The conf of the table: a password, and programs that can be made to fail."""
@@ -93,6 +95,9 @@ class Site:
             policies = policies.replace(slow, quick)
         (stack.folder / "etc" / "quick.yaml").write_text(policies)
         stack.policies, stack.interval = ["quick.yaml"], "500ms"
+        self.server = stack.folder / "tmp" / "cache.sock"
+        self.server_pid = stack.serve_at(self.server)
+        stack.sockets = {"cache": f"{{ path: {self.server}, relay: true }}"}
 
     def begin(self) -> None:
         """Start the agent and wait until it calls the daemon well."""
@@ -242,8 +247,11 @@ def folder_removed(site: Site) -> str:
             site.told("socket-lost", "socket-missing", "refused")
         back()
         hang_up(site)
+        serve_again(site)
         return SAME
     told = _spoil(site, fault)
+    assert site.stack.echo(site.server), "the other server's socket was there, too"
+    serve_again(site)
     now = folder.stat()
     assert (now.st_uid, now.st_gid, now.st_mode) == (was.st_uid, was.st_gid, was.st_mode)
     return told
@@ -277,6 +285,58 @@ def _over(stack: EmbeddedStack, beside: Path) -> None:
 
 def _asides(stack: EmbeddedStack) -> list[Path]:
     return sorted(stack.socket.parent.glob("supervisor.sock.aside-*"))
+
+
+def serve_again(site: Site) -> None:
+    """A new server at the guarded path, where the old one cannot be reached any more."""
+    if site.server_pid:
+        site.stack.end(site.server_pid)
+    site.server.unlink(missing_ok=True)
+    site.server_pid = site.stack.serve_at(site.server)
+
+
+@row("socket-missing", "the path of another server in `stack.sockets` is unlinked", "linked back")
+def guarded_unlinked(site: Site) -> str:
+    """Any listening Unix socket."""
+    site.server.unlink()
+    site.told("guarded-socket-lost", "socket-missing", "healed")
+    assert site.stack.echo(site.server)
+    assert is_alive(site.server_pid)
+    return SAME
+
+
+@row(
+    "socket-missing",
+    "the same with its kept link, `relay: true`",
+    "a relay to the file without a name",
+    "refused: it needs root to reach a file without a name",
+)
+def guarded_unlinked_with_its_link(site: Site) -> str:
+    """A relay carries for any server that does not look at credentials."""
+    site.rest()
+    for kept in site.server.parent.glob(".paramedic-*"):
+        shutil.rmtree(kept)
+    site.server.unlink()
+    site.agent = site.stack.start_agent()
+    if site.is_root:
+        told = site.told("guarded-socket-lost", "socket-missing", "healed")
+        assert "relay" in told["actions"][-1]["detail"]
+        assert site.stack.echo(site.server)
+    else:
+        site.told("guarded-socket-lost", "socket-missing", "refused")
+    assert is_alive(site.server_pid)
+    serve_again(site)
+    return SAME
+
+
+@row("socket-stale", "another server in `stack.sockets` ends", "told; it is not ours to start")
+def guarded_ends(site: Site) -> str:
+    """Its socket stays behind."""
+    site.stack.end(site.server_pid)
+    site.server_pid = 0
+    site.told("guarded-socket-unserved", "socket-stale", "told")
+    serve_again(site)
+    return SAME
 
 
 @row("socket-replaced", "a plain file is touched there", "moved aside unread, linked back")

@@ -112,8 +112,9 @@ def test_another_servers_live_socket_is_told_and_left_alone(stack: EmbeddedStack
     stack.start_agent()
     other = stack.listen_at(stack.folder / "tmp" / "thief.sock")
     stack.as_owner(lambda: os.rename(stack.folder / "tmp" / "thief.sock", stack.socket))
-    told = stack.incident("daemon-told")
-    assert told["diagnosis"] == "daemon-foreign"
+    told = stack.incident("socket-lost", "refused")
+    assert told["diagnosis"] == "socket-replaced"
+    assert "it is never touched" in told["actions"][0]["detail"]
     stays("the other server keeps the path", lambda: stack.socket.stat().st_ino == other, 1.5)
 
 

@@ -33,7 +33,7 @@ def kill_orphans(job: Job) -> Report:
         if failure:
             failures.append(failure)
         else:
-            said.append(f"ended process {child.identity.pid}{free_lock(child, reading.conf, job.proc)}")
+            said.append(f"ended process {child.identity.pid}{free_lock(reading.conf.program(child.program), job.proc)}")
     return refused("; ".join([*failures, *said])) if failures else Report(False, "; ".join(said))
 
 

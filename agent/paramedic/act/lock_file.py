@@ -13,15 +13,13 @@ from pathlib import Path
 
 from paramedic.host import files
 from paramedic.host.proc import Proc
-from paramedic.model.stack import SupervisorConf
-from paramedic.model.supervision import ChildRecord
+from paramedic.model.stack import ProgramConf
 
 _FLAGS = ("-u", "--unix-socket")
 
 
-def free_lock(child: ChildRecord, conf: SupervisorConf, proc: Proc) -> str:
-    """Remove the lock of a program that has ended, if its pid is no Daphne's; what was done, as a clause."""
-    program = conf.program(child.program)
+def free_lock(program: ProgramConf | None, proc: Proc) -> str:
+    """Remove the lock of a program that does not run, if its pid is no Daphne's; what was done, as a clause."""
     lock = lock_of(program.command, program.directory or "/") if program else None
     stranger = stranger_in(lock, proc) if lock else None
     if lock is None or stranger is None:

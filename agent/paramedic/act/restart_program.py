@@ -6,10 +6,9 @@ from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.lock_file import free_lock
 from paramedic.host import recipe, supervisor_rpc
-from paramedic.model.readings import Identity
 from paramedic.model.record import Report
 from paramedic.model.stack import SupervisorConf
-from paramedic.model.supervision import ChildRecord, ProgramReading, SupervisorReading
+from paramedic.model.supervision import ProgramReading, SupervisorReading
 
 _MARGIN_S = 10.0
 
@@ -26,10 +25,7 @@ def restart_program(job: Job) -> Report:
         _call(conf, "supervisor.stopProcess", full, True, patience_s)
     except (OSError, Refused, supervisor_rpc.RpcFailure) as error:
         return refused(error)
-    said = f"stopped {program.name}{_connections(program)}"
-    if program.identity is not None:
-        master = reading.daemon or Identity(0, 0)
-        said += free_lock(ChildRecord(program.name, program.identity, 0, master), conf, job.proc)
+    said = f"stopped {program.name}{_connections(program)}{free_lock(section, job.proc)}"
     try:
         _call(conf, "supervisor.startProcess", full, False, supervisor_rpc.DEADLINE_S)
     except supervisor_rpc.RpcFailure as failure:

@@ -9,6 +9,7 @@ import re
 from paramedic.act.bring_up import bring_up
 from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, refused
+from paramedic.act.lock_file import free_lock
 from paramedic.act.plan import plan_of
 from paramedic.act.restore_socket import of_daemon, prove_running
 from paramedic.act.rungs import free, restore
@@ -49,12 +50,13 @@ def restart_supervisord(job: Job) -> Report:
             survivors += children
         _clear(conf, job)
         done += settle_all(survivors, conf, job.proc)
+        locks = "".join(free_lock(program, job.proc) for program in conf.programs)
         prove_gone(job, conf)
         result = launch.start(path, plan, conf.name, f"{job.stamp}")
         if result.code != 0:
             raise Refused(f"the start failed: {result.last_line or 'the start did not end in time'}")
         before = f"; before it {', '.join(done)}" if done else ""
-        return Report(False, f"started {' '.join(plan.argv)}{before}{bring_up(conf, reading)}")
+        return Report(False, f"started {' '.join(plan.argv)}{before}{locks}{bring_up(conf, reading)}")
     except (OSError, Refused) as error:
         return refused("; ".join([str(error), *done]))
 

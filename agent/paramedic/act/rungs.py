@@ -172,14 +172,18 @@ def of_socket(reading: SocketReading) -> Guarded:
 
 
 def prove_listening(guarded: Guarded, proc: Proc) -> Prove:
-    """For servers whose language is not known: their process still holds the listening socket, and connect() works."""
+    """For servers whose language is not known: by the kernel's word only, for a connection without a question ends
+    careless servers.
+    """
 
     def prove(place: str | int) -> None:
         listed = [x for x in unix_diag.listeners() if x.socket_inode == guarded.socket_inode]
         is_same = bool(listed) and listed[0].file_inode == guarded.inode and proc.is_alive(guarded.owner)
         if not is_same or not proc.holds_socket(guarded.owner.pid, guarded.socket_inode):
             raise Refused(f"process {guarded.owner.pid} does not listen on that socket any more")
-        if not files.is_listening(place):
-            raise Refused(f"nobody answers a connection to {place}")
+        found = files.number(os.stat(place, follow_symlinks=False) if isinstance(place, str) else os.fstat(place))
+        relay = relaying.current(guarded.path, proc)
+        if found != guarded.inode and (relay is None or (relay.inode, relay.live_inode) != (found, guarded.inode)):
+            raise Refused(f"{place} does not lead to the live socket")
 
     return prove

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
 from paramedic.act.job import Job, Refused
 from paramedic.act.kill_orphans import settle
-from paramedic.act.lock_file import free_lock
 from paramedic.host import pidfd, supervisor_rpc, systemd
 from paramedic.host.lineage import child_of, doubt_of
 from paramedic.host.proc import Proc
@@ -90,5 +89,5 @@ def settle_all(survivors: Sequence[ChildRecord], conf: SupervisorConf, proc: Pro
         failure = settle(child, conf, proc, None)
         if failure:
             raise Refused("; ".join([failure, *said]))
-        said.append(f"ended {child.program} ({child.identity.pid}){free_lock(child, conf, proc)}")
+        said.append(f"ended {child.program} ({child.identity.pid})")
     return said

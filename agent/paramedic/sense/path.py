@@ -80,7 +80,9 @@ def holder_at(at: PathReading, seen: Sequence[Listener], holders: Holders) -> Ho
 
 
 def is_listening(path: str) -> bool:
-    """Whether anybody listens there; a path that vanished has no listener."""
+    """Whether anybody listens there, by connecting: for sockets that unix_diag does not list, e.g. of another network
+    namespace. A path that vanished has no listener.
+    """
     try:
         return files.is_listening(path)
     except FileNotFoundError:

@@ -296,4 +296,6 @@ def _is_taken(conf: SupervisorConf, path: PathReading, live: int | None, seen: S
         return False
     if live is None and at.named(conf.socket, seen):
         return True
-    return path.kind is PathKind.SOCKET and path.inode != live and at.is_listening(conf.socket)
+    if path.kind is not PathKind.SOCKET or path.inode == live:
+        return False
+    return any(one.file_inode == path.inode for one in seen) or at.is_listening(conf.socket)

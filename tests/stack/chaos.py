@@ -1,0 +1,219 @@
+"""Random sequences of faults, two of which may overlap: they end healthy, or in a refusal that says why.
+
+`python -m stack.chaos COUNT [FIRST_SEED]` runs that many and prints what it saw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.bystanders import Bystanders
+from harness.processes import cmdline, is_alive, marked
+from harness.stack import EmbeddedStack
+from harness.waiting import wait_for
+
+HEALED_S = 90.0
+LOOK_S = 0.1
+
+
+class Chaos:
+    """A stack under a running agent, and everything that can be done to it."""
+
+    def __init__(self, stack: EmbeddedStack) -> None:
+        self.stack = stack
+        self.bystanders = Bystanders(stack)
+        self.conf = stack.conf.read_text()
+        stack.interval = "500ms"
+        stack.start_supervisord()
+        self.agent = stack.start_agent()
+        self.duplicates: list[list[int]] = []
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+        self.await_health()
+
+    def close(self) -> None:
+        """End the watcher."""
+        self._over.set()
+        self._watcher.join(10)
+
+    def _watch(self) -> None:
+        """Never two daemons of our conf: a second that is there at two looks in a row is one."""
+        before: set[int] = set()
+        while not self._over.wait(LOOK_S):
+            with contextlib.suppress(OSError, IndexError):
+                now = set(self.stack.supervisords())
+                if len(now) > 1 and len(before) > 1 and now == before:
+                    self.duplicates.append(sorted(now))
+                before = now
+
+    def faults(self) -> dict[str, Callable[[], None]]:
+        """Everything that can happen, by name."""
+        return {
+            "unlink the socket": self.unlink,
+            "unlink socket and kept link": self.unlink_all,
+            "touch a file there": self.touch,
+            "put a folder there": self.folder,
+            "put a link there": self.link,
+            "chmod 0": lambda: self.quietly(lambda: self.stack.socket.chmod(0)),
+            "kill -9 supervisord": lambda: self.kill("supervisord"),
+            "kill -9 daphne": lambda: self.kill("daphne"),
+            "stop supervisord by a signal": self.suspend,
+            "hang supervisord up": self.hang_up,
+            "delete the pidfile": lambda: self.quietly(lambda: self.pidfile.unlink(missing_ok=True)),
+            "garble the pidfile": lambda: self.quietly(lambda: self.pidfile.write_text("999999\n")),
+            "delete the log": lambda: self.quietly((self.stack.conf.parent / "supervisord.log").unlink),
+            "kill -9 paramedic": self.kill_agent,
+            "break the conf for a while": self.break_conf,
+        }
+
+    @property
+    def pidfile(self) -> Path:
+        """The daemon's."""
+        return self.stack.folder / "tmp" / "supervisord.pid"
+
+    def quietly(self, *steps: Callable[[], object]) -> None:
+        """A fault that finds nothing to break does not matter."""
+        with contextlib.suppress(OSError):
+            for step in steps:
+                step()
+
+    def unlink(self) -> None:
+        """The hero's fault."""
+        self.quietly(self.stack.socket.unlink)
+
+    def unlink_all(self) -> None:
+        """Without any preparation left."""
+        for kept in self.stack.socket.parent.glob(".paramedic-*"):
+            shutil.rmtree(kept, ignore_errors=True)
+        self.unlink()
+
+    def touch(self) -> None:
+        """What somebody does who does not know better."""
+        beside = self.stack.folder / "tmp" / "touched"
+        self.quietly(lambda: beside.write_text("notes"), lambda: os.rename(beside, self.stack.socket))
+
+    def folder(self) -> None:
+        """Supervisor would loop for ever over it."""
+        beside = self.stack.folder / "tmp" / "folder"
+        self.quietly(beside.mkdir, self.stack.socket.unlink, lambda: os.rename(beside, self.stack.socket))
+        shutil.rmtree(beside, ignore_errors=True)
+
+    def link(self) -> None:
+        """It leads to something precious."""
+        beside = self.stack.folder / "tmp" / "link"
+        self.quietly(lambda: os.symlink(self.stack.conf, beside), lambda: os.rename(beside, self.stack.socket))
+
+    def kill(self, program: str) -> None:
+        """The daemon or its program."""
+        for pid in self.stack.supervisords() if program == "supervisord" else self.stack.daphnes():
+            with contextlib.suppress(AssertionError):
+                self.stack.end(pid)
+
+    def suspend(self) -> None:
+        """SIGSTOP."""
+        for pid in self.stack.supervisords():
+            self.quietly(lambda pid=pid: os.kill(pid, signal.SIGSTOP))  # type: ignore[misc]
+
+    def hang_up(self) -> None:
+        """A restart that is none of ours."""
+        for pid in self.stack.supervisords():
+            self.quietly(lambda pid=pid: os.kill(pid, signal.SIGHUP))  # type: ignore[misc]
+
+    def kill_agent(self) -> None:
+        """In the middle of whatever it does."""
+        if is_alive(self.agent.pid):
+            self.stack.stop(self.agent, signal.SIGKILL)
+        self.agent = self.stack.start_agent()
+
+    def break_conf(self) -> None:
+        """It would not load; meanwhile a dead daemon must stay dead, and a person be told."""
+        self.stack.conf.write_text(self.conf.replace("startsecs=1", "startsecs=soon"))
+        time.sleep(1.0)
+        self.stack.conf.write_text(self.conf)
+
+    def is_healthy(self) -> bool:
+        """One daemon that answers at its path, one Daphne that serves, nothing open in the agent."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            found = json.loads((self.stack.folder / "state" / "run" / "status.json").read_text())
+            is_fresh = time.time() - found["agent"]["at"] < 5
+            is_ok = found["subjects"]["supervisor:main"]["diagnosis"] == "ok" and not found["incidents"]
+            one_each = (len(self.stack.supervisords()), len(self.stack.daphnes())) == (1, 1)
+            return is_fresh and is_ok and one_each and self.stack.status(self.stack.daphne_port) == 200
+        return False
+
+    def await_health(self) -> None:
+        """Raises with all that is known when it does not come."""
+        try:
+            wait_for("everything is healthy", self.is_healthy, HEALED_S)
+        except AssertionError as late:
+            processes = [(pid, " ".join(cmdline(pid))[:90]) for pid in marked(self.stack.mark)]
+            raise AssertionError(f"{late}\n{processes}\n{self.stack.agent_log()[-6000:]}") from late
+        assert "RUNNING" in self.stack.ctl("status", "daphne")
+
+    def run(self, seed: int) -> list[str]:
+        """One sequence: two to four faults, some at once, some while the last is being healed; the names."""
+        dice = random.Random(seed)
+        faults = self.faults()
+        names = [dice.choice(sorted(faults)) for _ in range(dice.randint(2, 4))]
+        for name in names:
+            faults[name]()
+            if dice.random() < 0.5:
+                time.sleep(dice.choice((0.02, 0.3, 1.5)))
+        try:
+            self.await_health()
+            self.bystanders.prove_untouched()
+            assert not self.duplicates, f"two daemons at once: {self.duplicates}"
+            assert self.stack.conf.read_text() == self.conf, "a link at the socket's path led to it"
+        except AssertionError as failed:
+            raise AssertionError(f"seed {seed}: {names}: {failed}") from failed
+        return names
+
+
+def main(words: list[str]) -> int:
+    """The number of sequences that failed."""
+    from conftest import make_stack
+
+    count, first = int(words[0]), int(words[1]) if len(words) > 1 else 0
+    seen: Counter[str] = Counter()
+    failed, took = 0, []
+    stack = make_stack("agent as root" if os.geteuid() == 0 else "as me")
+    try:
+        chaos = Chaos(stack)
+        for seed in range(first, first + count):
+            began = time.monotonic()
+            try:
+                seen.update(chaos.run(seed))
+                took.append(time.monotonic() - began)
+            except AssertionError as error:
+                failed += 1
+                print(error, flush=True)
+                break
+        chaos.close()
+        results = Counter(incident["result"] for incident in stack.history())
+        refused = Counter(a["action"] for i in stack.history() for a in i["actions"] if a["outcome"] == "refused")
+    finally:
+        stack.close()
+    took.sort()
+    print(f"{len(took)} of {count} sequences ended healthy (seeds {first} to {first + count - 1}), {failed} did not")
+    print(f"to health after the last fault: median {took[len(took) // 2]:.1f} s, worst {took[-1]:.1f} s")
+    print(f"incidents: {dict(results)}; refusals on the way: {dict(refused)}")
+    print("no bystander touched, never two daemons at once" if not failed else "FAILED")
+    for name, times in seen.most_common():
+        print(f"  {times:4} x {name}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or ["20"]))
