@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from paramedic.model.diagnoses import works
 from paramedic.model.facts import Facts, Subject
 from paramedic.model.policy import Rung
 from paramedic.model.readings import Unreadable, UwsgiReading, WorkerReading
@@ -142,7 +143,7 @@ def _one_left(attempt: Attempt, facts: Facts) -> Judgement:
         return False, "there is not exactly one daemon", {}
     if [reading.daemon.pid, reading.daemon.start_ticks] != attempt.before.get("daemon"):
         return False, f"supervisord {reading.daemon.pid} is left, which is another one", {}
-    is_ok = facts.subjects[attempt.target].fields.get("diagnosis") == OK
+    is_ok = works(facts.subjects[attempt.target].fields.get("diagnosis"))
     running = sum(p.state == "RUNNING" for p in _programs(reading))
     told = f"supervisord {reading.daemon.pid} is left" if is_ok else "it is not well yet"
     return is_ok, told, {"programs_running": running}
@@ -169,7 +170,7 @@ def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
     reading = facts.supervisor(attempt.target)
     if reading is None or reading.daemon is None or isinstance(reading.rpc, Unreadable):
         return False, "no daemon of this conf answers", {}
-    if facts.subjects[attempt.target].fields.get("diagnosis") != OK:
+    if not works(facts.subjects[attempt.target].fields.get("diagnosis")):
         return False, f"it is {facts.subjects[attempt.target].fields.get('diagnosis')}", {}
     states = {p.name: p.state for p in _programs(reading)}
     wanted = attempt.before.get("running", ())

@@ -166,7 +166,7 @@ def test_who_is_denied_by_the_conf_is_told_the_line_to_write_and_nothing_is_wide
         stack.extra = "      control_user: daemon"
         stack.start_agent()
         told = stack.incident("socket-denied", "refused", 20)
-        assert "write chown=daemon and chmod=0700 below [unix_http_server]" in told["evidence"]
+        assert "write chown=nobody:GROUP and chmod=0770 below [unix_http_server]" in told["evidence"]
         assert stack.socket.stat().st_mode & 0o777 == 0o700
         assert stack.socket.stat().st_uid == stack.uid
         wait_for("a person is told", lambda: stack.notified_of("socket-denied"))

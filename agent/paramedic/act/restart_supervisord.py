@@ -48,7 +48,7 @@ def restart_supervisord(job: Job) -> Report:
             said, children = stop_hung(reading, job.proc)
             done.append(said)
             survivors += children
-        _clear(conf, job)
+        done += _clear(conf, job)
         done += settle_all(survivors, conf, job.proc)
         locks = "".join(free_lock(program, job.proc) for program in conf.programs)
         prove_gone(job, conf)
@@ -88,14 +88,14 @@ def prove_gone(job: Job, conf: SupervisorConf) -> None:
         raise Refused(f"another server listens at {conf.socket}")
 
 
-def _clear(conf: SupervisorConf, job: Job) -> None:
+def _clear(conf: SupervisorConf, job: Job) -> list[str]:
     """Free the path: supervisord itself loops for ever on a folder or on another user's dead socket (facts A1). A
-    pidfile that names a dead process goes, too.
+    pidfile that names a dead process goes, too. What was done to the path.
     """
-    if conf.socket is not None:
-        free(conf.socket, 0, job.stamp)
+    said = free(conf.socket, 0, job.stamp) if conf.socket is not None else ""
     if conf.pidfile is not None:
         with contextlib.suppress(FileNotFoundError, ValueError):
             content = files.read_text(conf.pidfile, 64).strip()
             if content.isdigit() and job.proc.identify(int(content)) is None:
                 os.unlink(conf.pidfile)
+    return [said.removeprefix("; ")] if said else []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from paramedic.facts.daemon import diagnose
 from paramedic.facts.programs import program_subject
+from paramedic.model.diagnoses import DIAGNOSES, OK, works
 from paramedic.model.facts import Finding, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.readings import HostReading, Unreadable
 from paramedic.model.supervision import OrphanReading, RpcReading, SupervisorReading
 from paramedic.model.units import render_seconds
-from paramedic.model.vocabulary import DIAGNOSES, OK
 
 
 def supervisor_subjects(
@@ -34,17 +34,12 @@ def supervisor_subjects(
         findings = (Finding(diagnosed[0], subject, diagnosed[1], DIAGNOSES[diagnosed[0]].repair),)
     unread = frozenset[str]() if programs is not None else frozenset(("supervisor.program",))
     daemon = SubjectFacts(subject, fields, findings, reading=reading, identity=reading.daemon, unread=unread)
-    cause = subject if _explains(fields["diagnosis"]) else None
+    cause = None if works(fields["diagnosis"]) else subject
     return [
         daemon,
         *(program_subject(name, subject, program) for program in programs or ()),
         *(_orphan(name, subject, orphan, cause) for orphan in reading.orphans),
     ]
-
-
-def _explains(diagnosis: Value) -> bool:
-    """Whether an orphan waits for its daemon: not for one that only has a wrong pidfile or a deleted log."""
-    return diagnosis not in (OK, "pidfile-wrong", "log-deleted", "socket-denied", "auth-refused")
 
 
 def _orphan(name: str, parent: Subject, orphan: OrphanReading, cause: Subject | None) -> SubjectFacts:

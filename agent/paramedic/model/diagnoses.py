@@ -9,12 +9,19 @@ from dataclasses import dataclass
 class Diagnosis:
     """A named state: what it means, and what paramedic does about it.
 
-    `explains`: while an owner is in this state, the states of what belongs to it follow from it.
+    `explains`: while an owner is in this state, the states of what belongs to it follow from it. `beside`: the daemon
+    runs and does its work; this is wrong beside it.
     """
 
     meaning: str
     repair: str
     explains: bool = False
+    beside: bool = False
+
+
+def works(diagnosis: object) -> bool:
+    """Whether a daemon in this state runs and does its work, whatever is wrong beside it."""
+    return diagnosis == OK or (diagnosis in DIAGNOSES and DIAGNOSES[str(diagnosis)].beside)
 
 
 OK = "ok"
@@ -35,6 +42,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
     "socket-denied": Diagnosis(
         "who must be able to use the socket is not allowed to",
         "repair_mode: owner and mode as the conf says; where the conf itself denies it, tell the line to write",
+        beside=True,
     ),
     "daemon-dead": Diagnosis(
         "supervisord is gone and did not leave on purpose",
@@ -63,11 +71,14 @@ DIAGNOSES: dict[str, Diagnosis] = {
     "auth-refused": Diagnosis(
         "supervisord answers 401 to the username and password of its conf",
         "tell; reload supervisord after changing the password",
+        beside=True,
     ),
     "pidfile-wrong": Diagnosis(
-        "the pidfile is gone, or names another process", "rewrite_pidfile, unless it is another living supervisord's"
+        "the pidfile is gone, or names another process",
+        "rewrite_pidfile, unless it is another living supervisord's",
+        beside=True,
     ),
-    "log-deleted": Diagnosis("supervisord writes to a log whose path was deleted", "reopen_logs: SIGUSR2"),
+    "log-deleted": Diagnosis("supervisord writes to a log whose path was deleted", "reopen_logs: SIGUSR2", beside=True),
     "program-fatal": Diagnosis(
         "supervisord gave up starting a program", "tell, with the cause and the fix; restarting does not help"
     ),

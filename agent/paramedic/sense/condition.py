@@ -112,7 +112,15 @@ def denied(path: str, at: PathReading, conf: SupervisorConf, wanted: tuple[int, 
     why = f"{path} has mode {at.mode & 0o777:04o} and belongs to {_name(at.uid)}"
     if _allows(conf.socket_mode, wanted, user.pw_uid, groups, 2):
         return Denied(user.pw_name, why)
-    return Denied(user.pw_name, why, f"chown={user.pw_name} and chmod=0700 below [unix_http_server]")
+    return Denied(user.pw_name, why, _lines(user.pw_name, wanted[0]))
+
+
+def _lines(user: str, daemon_uid: int) -> str:
+    """What the conf needs; only root may give its socket to another user, and others' supervisord would not start."""
+    where = "below [unix_http_server]"
+    if daemon_uid == 0:
+        return f"chown={user} and chmod=0700 {where}"
+    return f"chown={_name(daemon_uid)}:GROUP and chmod=0770 {where}, with a GROUP that both {user} and it are in"
 
 
 def owner_of(conf: SupervisorConf, owner: tuple[int, int]) -> tuple[int, int]:
