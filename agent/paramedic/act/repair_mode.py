@@ -9,12 +9,12 @@ from paramedic.model.record import Report
 
 
 def repair_mode(job: Job) -> Report:
-    """On the daemon's very inode; where the conf itself denies access, a person has to change the conf."""
+    """On the inode that was judged, the daemon's or our relay's; where the conf itself denies access, a person has to change the conf."""
     reading = job.supervisor()
     denied, guarded = reading.denied, of_daemon(reading)
     if denied is None:
         raise Refused("nobody is denied any more")
     if denied.by_conf:
         raise Refused(f"{denied.user} is denied by the conf itself ({denied.why}); write {denied.by_conf}")
-    files.set_owner_and_mode(guarded.path, guarded.inode, guarded.uid, guarded.gid, guarded.mode)
+    files.set_owner_and_mode(guarded.path, reading.path.inode, guarded.uid, guarded.gid, guarded.mode)
     return Report(False, f"gave {guarded.path} mode {guarded.mode:04o} and the owner its conf says")

@@ -196,7 +196,7 @@ class SupervisorSensor:
         programs = reading.rpc.programs if isinstance(reading.rpc, RpcReading) else ()
         orphans = self._orphans(known, conf, daemon, {program.identity for program in programs})
         is_own = reading.path.inode == reading.listening_inode
-        barred = denied(conf.socket, reading.path, conf, reading.owner) if is_own and conf.socket else None
+        barred = denied(conf.socket, reading.path, conf, reading.owner) if reading.is_reached and conf.socket else None
         reading = replace(reading, orphans=orphans, denied=barred)
         if daemon is None or conf.socket is None or not isinstance(reading.rpc, RpcReading):
             return reading
