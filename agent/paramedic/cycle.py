@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from paramedic import orders
 from paramedic.act.job import Job
 from paramedic.act.prepare import Preparation
+from paramedic.act.restart_program import go_on
 from paramedic.act.spool import Spool
 from paramedic.engine import Stance, Thought, think
 from paramedic.facts import join, learn
@@ -20,6 +21,7 @@ from paramedic.mind import Mind, adopted, book_of, intent, recalled, reported
 from paramedic.model.facts import Facts, Known
 from paramedic.model.record import Act, Attempt, Incident, Orders, Report, Status
 from paramedic.model.stack import Mode, Settings
+from paramedic.model.supervision import ProgramReading
 from paramedic.rulebook import Rulebook
 from paramedic.sense.host import Sensors
 from paramedic.windows import Windows
@@ -64,6 +66,7 @@ class Cycle:
         self.past.take(facts)
         self._remember(learn(self.known, sample))
         stance = self.stance(facts)
+        self._go_on(facts, stance)
         thought = think(self.mind, self.book, facts, self.past, stance)
         begun = self._record(thought, facts)
         self.mind = replace(thought.mind, attempts=(*thought.mind.attempts, *(attempt for _, attempt in begun)))
@@ -76,6 +79,20 @@ class Cycle:
         self.recorder.take(facts)
         self.preparation.refresh(sample)
         return Passed(facts, thought, stance)
+
+    def _go_on(self, facts: Facts, stance: Stance) -> None:
+        """A program that an earlier agent had stopped to restart it, when it was killed, must not stay stopped."""
+        if stance.is_observing or stance.orders.pause is not None:
+            return
+        for attempt in self.mind.attempts:
+            if not (attempt.interrupted and attempt.status.is_open and attempt.action == "restart_program"):
+                continue
+            found = facts.subjects.get(attempt.target)
+            reading = facts.supervisor(found.parent) if found and found.parent else None
+            if found and reading and isinstance(found.reading, ProgramReading):
+                said = go_on(found.reading, reading)
+                if said:
+                    log.warning("%s %s", attempt.incident, said)
 
     def _start(self, attempt: Attempt, job: Job) -> None:
         """Begin a repair; one that cannot even begin is refused, and holds nothing."""

@@ -24,6 +24,7 @@ from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
 
 FINE, NOT_HEALED, CANNOT_TELL = 0, 1, 3
+AS_ROOT = "; as root more can be told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def look(path: str, proc: Proc, relay: bool) -> Found:
     """Who listens for this path and what stands at it; a supervisord is asked, others are held against the kernel."""
     reading = _read(path, proc, relay)
     if isinstance(reading, Unreadable):
-        return Found(Told(f"{reading.reason}; as root it can be told", code=CANNOT_TELL))
+        return Found(Told(reading.reason + (AS_ROOT if os.geteuid() else ""), code=CANNOT_TELL))
     if reading.owner is not None and reading.owner.conf is not None:
         daemon = SupervisorSensor(SupervisorEntry("rescue", reading.owner.conf), proc).read(
             SupervisorKnown(folder=reading.folder), unix_diag.listeners, lambda: walk(proc), clock.monotonic()

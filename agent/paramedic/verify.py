@@ -155,11 +155,9 @@ def _program_renewed(attempt: Attempt, facts: Facts) -> Judgement:
     owner = facts.supervisor(found.parent) if found and found.parent else None
     if not isinstance(program, ProgramReading) or owner is None:
         return False, "Supervisor does not say", {}
-    section = owner.conf.program(program.name)
-    startsecs = section.startsecs if section else 1.0
     if program.state != "RUNNING" or program.identity is None or program.identity.pid == attempt.before.get("pid"):
         return False, f"it is {program.state}", {}
-    if program.age_s < startsecs + STAYS_S:
+    if program.age_s < _startsecs(program, owner) + STAYS_S:
         return False, "it must stay up for a moment", {}
     before, now = attempt.before.get("rss"), program.rss_bytes
     gained = {"bytes": before - now} if isinstance(before, int) and isinstance(now, int) else {}
@@ -173,10 +171,9 @@ def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
     if not works(facts.subjects[attempt.target].fields.get("diagnosis")):
         return False, f"it is {facts.subjects[attempt.target].fields.get('diagnosis')}", {}
     states = {p.name: p.state for p in _programs(reading)}
-    wanted = attempt.before.get("running", ())
+    wanted = [name for name in attempt.before.get("running", ()) if reading.conf.program(name) or name in states]
     absent = [name for name in wanted if states.get(name) != "RUNNING"]
-    known = {program.name: program.startsecs for program in reading.conf.programs}
-    fresh = [p.name for p in _programs(reading) if p.state == "RUNNING" and p.age_s < known.get(p.name, 1.0) + STAYS_S]
+    fresh = [p.name for p in _programs(reading) if p.state == "RUNNING" and p.age_s < _startsecs(p, reading) + STAYS_S]
     booting = [name for name, state in states.items() if state in ("STARTING", "BACKOFF")]
     if absent or booting:
         waiting = ", ".join(f"{n} is {states.get(n, 'not known to it')}" for n in dict.fromkeys([*absent, *booting]))
@@ -188,7 +185,15 @@ def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
     return True, f"supervisord {reading.daemon.pid} runs {programs}", {"programs_running": running}
 
 
+def _startsecs(program: ProgramReading, reading: SupervisorReading) -> float:
+    section = reading.conf.program(program.name)
+    return section.startsecs if section else 1.0
+
+
 def _orphan_gone(attempt: Attempt, facts: Facts) -> Judgement:
+    owner = facts.supervisor(Subject("supervisor", attempt.target.name.partition("/")[0]))
+    if owner is None or owner.rivals:
+        return False, "what outlived its Supervisor cannot be told", {}
     wanted = set(attempt.before.get("orphans", ())) or {str(attempt.target)}
     alive = sorted(str(subject) for subject in facts.subjects if str(subject) in wanted and subject.kind == "orphan")
     return not alive, f"still running: {', '.join(alive)}" if alive else "it is gone", {}

@@ -149,7 +149,7 @@ class Chaos:
         with contextlib.suppress(OSError, ValueError, KeyError):
             found = json.loads((self.stack.folder / "state" / "run" / "status.json").read_text())
             is_fresh = found["agent"]["at"] > self.broken_at + 0.6
-            is_open = any(not incident["subject"].startswith("uwsgi") for incident in found["incidents"])
+            is_open = any(one["policy"] not in ("uwsgi-unreachable", "program-troubled") for one in found["incidents"])
             is_ok = found["subjects"]["supervisor:main"]["diagnosis"] == "ok" and not is_open
             one_each = (len(self.stack.supervisords()), len(self.stack.daphnes())) == (1, 1)
             return is_fresh and is_ok and one_each and self.stack.status(self.stack.daphne_port) == 200

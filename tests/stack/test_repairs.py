@@ -93,6 +93,23 @@ def test_a_program_that_could_not_start_again_is_not_stopped(lone_stack: Embedde
     assert identity(stack) == before
 
 
+def test_a_program_stopped_by_an_agent_that_was_killed_is_started_by_the_next(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    stubborn = "[program:stubborn]\ncommand=/bin/sh -c \"trap '' TERM; while :; do sleep 0.1; done\"\nstopwaitsecs=4\n"
+    stack.conf.write_text(stack.conf.read_text() + stubborn)
+    stack.start_supervisord()
+    stack.add_policies(FAT.replace("daphne", "stubborn"))
+    agent = stack.start_agent()
+    wait_for("it is being stopped", lambda: "STOPPING" in stack.ctl("status", "stubborn"), 20)
+    stack.stop(agent, signal.SIGKILL)
+    wait_for("it is stopped", lambda: "STOPPED" in stack.ctl("status", "stubborn"), 20)
+    stays("nobody else starts it", lambda: "STOPPED" in stack.ctl("status", "stubborn"), 1.0)
+    stack.policies = ["shipped"]
+    stack.start_agent()
+    wait_for("it runs again", lambda: "RUNNING" in stack.ctl("status", "stubborn"), 20)
+    assert "started stubborn, which an agent had stopped before it ended" in stack.agent_log()
+
+
 @SWITCHES
 def test_a_graceful_restart_is_the_last_rung_and_only_by_policy(user_stack: EmbeddedStack) -> None:
     stack = user_stack

@@ -40,7 +40,7 @@ RIVALS = (Rival(DAEMON, 7, (), ("daphne",)), Rival(Identity(200, 9000), 8, (), (
 
 def hangs(**more: object) -> Silence:
     """A daemon that hangs without doubt, some of it replaced."""
-    return replace(Silence(3, 12.0, "S", 0, True, 2), **more)  # type: ignore[arg-type]
+    return replace(Silence(3, 12.0, "S", 0, 12.0, 2), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,7 @@ def test_diagnoses(reading: SupervisorReading, diagnosis: str, evidence: str) ->
         supervisor(silence=hangs(state="T", tracer=66), rpc=SILENT),
         supervisor(silence=hangs(state="D"), rpc=SILENT),
         supervisor(silence=hangs(misses=2), rpc=SILENT),
-        supervisor(silence=hangs(for_s=9.0), rpc=SILENT),
-        supervisor(silence=hangs(is_still=False), rpc=SILENT),
+        supervisor(silence=hangs(still_s=9.0), rpc=SILENT),
         supervisor(silence=hangs(waiting=0), rpc=SILENT),
     ],
 )
@@ -191,7 +190,7 @@ def sample(**more: object) -> Sample:
     return replace(Sample(1000.0, 1_700_001_000.0, host), **more)  # type: ignore[arg-type]
 
 
-CHILD = ChildRecord("daphne", Identity(101, 5001), 101, DAEMON)
+CHILD = ChildRecord("daphne", Identity(101, 5001), 101, DAEMON, SOCKET)
 ORPHAN = OrphanReading(CHILD, "daphne -p 1", 5 * MIB, 60.0, None)
 
 

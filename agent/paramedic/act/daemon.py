@@ -71,5 +71,5 @@ def stop(fd: int, pid: int, patience_s: float) -> str:
 
 
 def longest_stop_s(reading: SupervisorReading) -> float:
-    """How long an orderly stop may take: its slowest program's stopwaitsecs, and a little (facts A2)."""
-    return max((program.stopwaitsecs for program in reading.conf.programs), default=1.0) + 5.0
+    """How long an orderly stop may take: groups are stopped one after the other (supervisord.py, runforever)."""
+    return sum(program.stopwaitsecs for program in reading.conf.programs) + 5.0

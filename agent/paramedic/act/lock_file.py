@@ -1,21 +1,13 @@
-"""Daphne's lock beside a Unix socket (twisted/python/lockfile.py): `SOCKET.lock`, a link whose target is a pid.
-
-A SIGKILLed Daphne leaves it. When that pid belongs to any living process again, the next Daphne says "Cannot acquire
-lock" and leaves.
-"""
+"""Daphne's lock file, when its pid is a stranger's: removed before the next start, which it would end."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
-from pathlib import Path
 
 from paramedic.host import files
+from paramedic.host.daphne_lock import lock_of, stranger_in
 from paramedic.host.proc import Proc
 from paramedic.model.stack import ProgramConf
-
-_FLAGS = ("-u", "--unix-socket")
 
 
 def free_lock(program: ProgramConf | None, proc: Proc) -> str:
@@ -28,29 +20,3 @@ def free_lock(program: ProgramConf | None, proc: Proc) -> str:
         files.unlink_link(lock, str(stranger))
         return f"; removed {lock}, whose pid {stranger} is another program now"
     return f"; {lock} names process {stranger}, which is no Daphne, and could not be removed"
-
-
-def lock_of(command: str, folder: str) -> str | None:
-    """The lock file of a Daphne command that listens on a Unix socket."""
-    with contextlib.suppress(ValueError):
-        words = shlex.split(command)
-        if not any(Path(word).name == "daphne" for word in words):
-            return None
-        for at, word in enumerate(words):
-            flag, equals, value = word.partition("=")
-            if flag in _FLAGS and (equals or at + 1 < len(words)):
-                return os.path.join(folder, value if equals else words[at + 1]) + ".lock"
-    return None
-
-
-def stranger_in(lock: str, proc: Proc) -> int | None:
-    """The living process a lock names that is no Daphne; None where the lock is absent, stale or rightly held."""
-    try:
-        target = os.readlink(lock)
-    except OSError:
-        return None
-    pid = int(target) if target.isdigit() else 0
-    if proc.identify(pid) is None:
-        return None
-    argv = proc.cmdline(pid) or ()
-    return None if any(Path(word).name == "daphne" for word in argv[:3]) else pid

@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable
 
-from paramedic.host import clock, files, recipe
+from paramedic.host import clock, files, recipe, relaying
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
 from paramedic.model.sample import Sample
@@ -33,12 +33,17 @@ class Preparation:
                 self._guard(name, reading.conf.socket, reading)
                 self._try(f"{name}: recipe", functools.partial(self._record, reading))
         for name, socket in sample.sockets.items():
-            if isinstance(socket, SocketReading) and socket.path.inode == socket.listening_inode:
+            if isinstance(socket, SocketReading) and socket.is_reached:
                 self._guard(name, socket.entry.path, socket)
 
     def _guard(self, name: str, path: str | None, reading: SupervisorReading | SocketReading) -> None:
         inode = reading.listening_inode
         if path is None or inode is None or self._settings.mode is not Mode.ACT:
+            return
+        if reading.relayed:
+            self._try(f"{name}: relay", functools.partial(_keep_relay, path, reading.path.inode))
+            return
+        if reading.path.inode != inode:
             return
         if reading.kept_inode != inode:
             self._try(f"{name}: keep-link", functools.partial(files.refresh_link, path, files.keep_link(path), inode))
@@ -66,4 +71,10 @@ class Preparation:
 
 def _is_healthy(reading: SupervisorReading) -> bool:
     is_running = isinstance(reading.rpc, RpcReading) and reading.rpc.state == "RUNNING"
-    return is_running and not reading.rivals and reading.path.inode == reading.listening_inode
+    return is_running and not reading.rivals and reading.is_reached
+
+
+def _keep_relay(path: str, inode: int) -> None:
+    """A relay's socket and its record are kept from cleaners, too."""
+    files.protect(path, inode, clock.wall(), FRESH_S)
+    files.freshen(relaying.record_of(path), clock.wall(), FRESH_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from paramedic.model.record import Report
 def reopen_logs(job: Job) -> Report:
     """Only while something it writes to is deleted, and where their folders are there."""
     reading = job.supervisor()
-    absent = [path for path in reading.deleted_logs if not os.path.lexists(path)]
+    absent = reading.deleted_logs
     if reading.daemon is None or not absent:
         raise Refused("no log of it is deleted any more")
     gone = [str(Path(path).parent) for path in absent if not Path(path).parent.is_dir()]

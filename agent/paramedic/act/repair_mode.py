@@ -9,7 +9,7 @@ from paramedic.model.record import Report
 
 
 def repair_mode(job: Job) -> Report:
-    """On the inode that was judged, the daemon's or our relay's; where the conf itself denies access, a person has to change the conf."""
+    """On the inode that was judged, the daemon's or our relay's. Where the conf itself denies access it must change."""
     reading = job.supervisor()
     denied, guarded = reading.denied, of_daemon(reading)
     if denied is None:

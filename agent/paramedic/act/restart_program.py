@@ -33,6 +33,17 @@ def restart_program(job: Job) -> Report:
     return Report(False, f"{said}; started it again")
 
 
+def go_on(program: ProgramReading, reading: SupervisorReading) -> str | None:
+    """Start what an earlier agent had stopped when it ended; what was done, None where nothing was left to do."""
+    if program.state != "STOPPED":
+        return None
+    try:
+        _call(reading.conf, "supervisor.startProcess", _full(program.name), False, supervisor_rpc.DEADLINE_S)
+    except supervisor_rpc.RpcFailure as failure:
+        return f"{program.name} was stopped to be restarted and does not start: {failure}"
+    return f"started {program.name}, which an agent had stopped before it ended"
+
+
 def _full(name: str) -> str:
     return name if ":" in name else f"{name}:{name}"
 

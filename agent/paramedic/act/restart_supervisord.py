@@ -15,7 +15,8 @@ from paramedic.act.restore_socket import of_daemon, prove_running
 from paramedic.act.rungs import free, restore
 from paramedic.act.supersede import prove_hung, prove_settleable, replace_foreign, settle_all, stop_hung
 from paramedic.host import files, launch, unix_diag
-from paramedic.host.processes import running
+from paramedic.host.busy import now_is_no_time
+from paramedic.host.processes import running, same_file
 from paramedic.model.readings import Holder, PathKind
 from paramedic.model.record import Report
 from paramedic.model.stack import SupervisorConf
@@ -37,6 +38,9 @@ def restart_supervisord(job: Job) -> Report:
         if not is_hung and foreign is None:
             prove_gone(job, conf)
         path, plan = plan_of(job, conf.name)
+        wait = now_is_no_time()
+        if wait:
+            raise Refused(f"not now: {wait}")
         cannot = why_it_cannot_start(plan, conf, is_running=is_hung)
         if cannot:
             raise Refused(f"it cannot start, so nothing was stopped: {cannot}")
@@ -52,7 +56,7 @@ def restart_supervisord(job: Job) -> Report:
         done += settle_all(survivors, conf, job.proc)
         locks = "".join(free_lock(program, job.proc) for program in conf.programs)
         prove_gone(job, conf)
-        result = launch.start(path, plan, conf.name, f"{job.stamp}")
+        result = launch.start(path, plan, conf.name, f"{job.stamp}", conf.nodaemon)
         if result.code != 0:
             raise Refused(f"the start failed: {result.last_line or 'the start did not end in time'}")
         before = f"; before it {', '.join(done)}" if done else ""
@@ -64,7 +68,12 @@ def restart_supervisord(job: Job) -> Report:
 def _foreign(job: Job, reading: SupervisorReading) -> Holder | None:
     """The other conf's supervisord at our path, if the policy lets it be replaced."""
     found = reading.at_path
-    if found is None or found.conf is None or job.act.step.args.get("replace") != "true":
+    if (
+        found is None
+        or found.conf is None
+        or same_file(found.conf, reading.conf.conf)
+        or job.act.step.args.get("replace") != "true"
+    ):
         return None
     return found
 

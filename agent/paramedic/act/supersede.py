@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
 from paramedic.act.job import Job, Refused
 from paramedic.act.kill_orphans import settle
-from paramedic.host import pidfd, supervisor_rpc, systemd
+from paramedic.host import pidfd, supervisor_rpc, systemd, unlinked
 from paramedic.host.lineage import child_of, doubt_of
 from paramedic.host.proc import Proc
 from paramedic.host.unix_diag import listeners
@@ -18,6 +18,7 @@ from paramedic.model.supervision import ChildRecord, SupervisorReading
 
 HUNG_TERM_S = 3.0
 FOREIGN_S = 60.0
+UNIT_S = 120.0
 WATCHED_S = 1.0
 
 
@@ -33,7 +34,8 @@ def prove_hung(reading: SupervisorReading, proc: Proc) -> bool:
     if stat.state == "T":
         return True
     try:
-        supervisor_rpc.call(conf.socket or "", [("supervisor.getState", ())], conf.username, conf.password)
+        with unlinked.reached(reading, proc) as (place, _):
+            supervisor_rpc.call(place, [("supervisor.getState", ())], conf.username, conf.password)
     except supervisor_rpc.Silent:
         time.sleep(WATCHED_S)
         again = proc.stat(daemon.pid)
@@ -53,8 +55,8 @@ def stop_hung(reading: SupervisorReading, proc: Proc) -> tuple[str, list[ChildRe
     unit = systemd.owning_unit(proc.unit(daemon.pid), daemon.pid)
     with proven(daemon, reading.socket_inode, proc) as fd:
         said = stop_unit(daemon, proc) + stop(fd, daemon.pid, HUNG_TERM_S)
-    if unit is not None:
-        systemd.settle(unit, FOREIGN_S)
+    if unit is not None and systemd.settle(unit, UNIT_S).code != 0:
+        raise Refused(f"{said}; but systemd did not finish stopping {unit}")
     return said, children
 
 

@@ -6,10 +6,11 @@ from paramedic.decide.case import Case, Situation
 from paramedic.model.policy import Policy, windows
 from paramedic.model.record import Attempt, Hold, Status
 from paramedic.model.units import render_seconds
-from paramedic.model.vocabulary import NOTIFY, is_disruptive
+from paramedic.model.vocabulary import ACTIONS, NOTIFY, is_disruptive
 
 REFUSED_AGAIN_S = 10.0
 REFUSED_LONGEST_S = 3600.0
+REFUSED_DAEMON_S = 60.0
 NEXT_ROUND_S = 600.0
 NEXT_ROUND_LONGEST_S = 86400.0
 SETTLE_S = 10.0
@@ -58,7 +59,8 @@ def _ended(attempt: Attempt) -> float:
 
 def _refused(case: Case, tried: list[Attempt], now: float) -> int | Hold:
     last, times = tried[-1], _trailing(tried, Status.REFUSED)
-    backoff = min(REFUSED_AGAIN_S * 2.0 ** min(times - 1, 30), REFUSED_LONGEST_S)
+    longest = REFUSED_DAEMON_S if ACTIONS[last.action].repairs_daemon else REFUSED_LONGEST_S
+    backoff = min(REFUSED_AGAIN_S * 2.0 ** min(times - 1, 30), longest)
     cooldown_s = case.policy.cooldown_s if case.policy.do[last.rung].is_disruptive else 0.0
     again = _ended(last) + max(cooldown_s, backoff)
     if now >= again:

@@ -25,7 +25,10 @@ def diagnose(reading: SupervisorReading, host: HostReading | Unreadable) -> Diag
     if reading.silence is not None:
         return _silent(reading, reading.silence, host)
     if reading.listening_inode is None:
-        return Unknown(f"supervisord {reading.daemon.pid} does not listen on its socket: it is starting or restarting")
+        age, stands = render_seconds(reading.uptime_s), reading.path.kind
+        there = "" if stands in (PathKind.ABSENT, PathKind.SOCKET) else f"; a {stands} stands at {reading.conf.socket}"
+        doing = f"it is starting or restarting; it is {age} old{there}"
+        return Unknown(f"supervisord {reading.daemon.pid} does not listen on its socket: {doing}")
     if not reading.is_reached:
         return _lost(reading)
     return _answering(reading)
@@ -53,8 +56,8 @@ def _silent(reading: SupervisorReading, silence: Silence, host: HostReading | Un
         return Unknown(f"supervisord {pid} did not answer {for_s}: it waits inside the kernel (state D)")
     if _thrashes(host):
         return Unknown(f"supervisord {pid} did not answer {for_s}, and the host is short of memory: it may be slow")
-    is_long = silence.misses >= MISSES and silence.for_s >= SILENT_S
-    if is_long and silence.is_still and silence.waiting:
+    is_long = silence.misses >= MISSES and silence.still_s >= SILENT_S
+    if is_long and silence.waiting:
         stuck = f"{silence.waiting} connections wait in its queue and it used no CPU time meanwhile"
         return "daemon-hung", f"supervisord {pid} did not answer {for_s}; {stuck}{blocked}"
     return Unknown(f"supervisord {pid} does not answer: {_reason(reading)} ({for_s})")
@@ -82,7 +85,7 @@ def _lost(reading: SupervisorReading) -> Diagnosed:
     if kind is PathKind.ABSENT:
         gone = f"{path} is gone" if reading.path.parent else f"{path} is gone with its folder"
         return "socket-missing", f"{alive}, but {gone}"
-    if reading.at_path is not None and reading.at_path.conf is not None:
+    if reading.at_path is not None and reading.at_path.conf not in (None, reading.conf.conf):
         return "daemon-foreign", f"{alive}, but {reading.at_path} answers at {path}"
     if reading.listener_at_path or reading.at_path is not None:
         who = reading.at_path or "a server that may not be looked at"
@@ -103,22 +106,27 @@ def _answering(reading: SupervisorReading) -> Diagnosed:
         return Unknown(f"supervisord {pid} is {reading.rpc.state.lower()}")
     if reading.rpc.pid != pid:
         return Unknown(f"getPID says {reading.rpc.pid}, /proc says {pid}")
+    if reading.conf.identifier not in (None, reading.rpc.identifier):
+        calls = f'supervisord {pid} calls itself "{reading.rpc.identifier}", the conf says "{reading.conf.identifier}"'
+        return Unknown(f"{calls}: it was changed and not loaded, or it is another one")
     return _aside(reading)
 
 
 def _aside(reading: SupervisorReading) -> Diagnosed:
     """It runs and answers; what is wrong beside it."""
     pid = reading.daemon.pid if reading.daemon else 0
-    if reading.denied is not None:
-        denied = reading.denied
-        by_conf = f"; the conf itself denies it, paramedic does not widen it: write {denied.by_conf}"
-        return "socket-denied", f"{denied.user} may not use it: {denied.why}{by_conf if denied.by_conf else ''}"
-    if reading.pidfile is not None:
-        says = f"says {reading.pidfile.content}" if reading.pidfile.content else "is gone"
-        who = f", which is {reading.pidfile.holder}" if reading.pidfile.holder else ""
-        return "pidfile-wrong", f"supervisord is {pid}, but {reading.pidfile.path} {says}{who}"
+    denied, pidfile = reading.denied, reading.pidfile
+    if denied is not None and not denied.by_conf:
+        return "socket-denied", f"{denied.user} may not use it: {denied.why}"
     if reading.deleted_logs:
         return "log-deleted", f"supervisord {pid} still writes to {', '.join(reading.deleted_logs)}, which was deleted"
+    if pidfile is not None and not (denied is not None and pidfile.holder is not None and pidfile.holder.conf):
+        says = f"says {pidfile.content}" if pidfile.content else "is gone"
+        who = f", which is {pidfile.holder}" if pidfile.holder else ""
+        return "pidfile-wrong", f"supervisord is {pid}, but {pidfile.path} {says}{who}"
+    if denied is not None:
+        line = f"the conf itself denies it, paramedic does not widen it: write {denied.by_conf}"
+        return "socket-denied", f"{denied.user} may not use it: {denied.why}; {line}"
     return OK, ""
 
 

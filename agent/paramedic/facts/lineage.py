@@ -43,7 +43,7 @@ def _lineage(known: SupervisorKnown, reading: SupervisorReading) -> SupervisorKn
     if reading.rpc.state != "RUNNING":
         return replace(known, was_leaving=known.daemon == reading.daemon)
     children = tuple(
-        ChildRecord(p.name, p.identity, p.identity.pid, reading.daemon)
+        ChildRecord(p.name, p.identity, p.identity.pid, reading.daemon, reading.conf.socket)
         for p in reading.rpc.programs
         if p.identity and p.state in ("STARTING", "RUNNING", "STOPPING")
     )

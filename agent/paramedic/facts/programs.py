@@ -53,5 +53,6 @@ def _held(program: ProgramReading) -> str:
     held = program.port_held
     if held is None:
         return ""
-    what = f"what is left of {held.orphan}" if held.orphan else "not a program of this Supervisor"
+    what = f"that is {held.program}" if held.program else "not a program of this Supervisor"
+    what = f"what is left of {held.orphan}" if held.orphan else what
     return f"port {held.port} is held by {held.holder}: {what}"

@@ -237,6 +237,13 @@ def protect(path: str, inode: int, now: float, older_than_s: float) -> None:
             os.utime(name, (now, now))
 
 
+def freshen(path: str, now: float, older_than_s: float) -> None:
+    """Renew the time of a file of ours that has become old."""
+    with contextlib.suppress(FileNotFoundError):
+        if now - os.lstat(path).st_mtime > older_than_s:
+            os.utime(path, (now, now), follow_symlinks=False)
+
+
 def write_as(path: str, data: bytes, uid: int, gid: int, mode: int) -> None:
     """Replace the file at `path` atomically, owned and readable as said."""
     _replace(path, data, lambda fd: _own(fd, uid, gid, mode))

@@ -21,14 +21,14 @@ TRANSIENT = "paramedic-start-"
 _OUR_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
-def start(path: str, recipe: Recipe, name: str, stamp: str) -> Result:
+def start(path: str, recipe: Recipe, name: str, stamp: str, nodaemon: bool = False) -> Result:
     """Start the daemon of the recipe at `path`; `name` and `stamp` make its transient unit's name."""
     launch = (sys.executable, "-I", "-m", "paramedic.host.launch")
     if not systemd.is_running() or os.geteuid() != 0:
         return run((*launch, "--detach", path), START_DEADLINE_S, _OUR_ENV, cwd="/")
     if recipe.unit and not recipe.unit.startswith(TRANSIENT):
         return run((systemd.SYSTEMCTL, "start", recipe.unit), START_DEADLINE_S, _OUR_ENV)
-    kind = "exec" if is_foreground(recipe.argv) else "forking"
+    kind = "exec" if nodaemon or is_foreground(recipe.argv) else "forking"
     unit = ("--unit", f"{TRANSIENT}{name}-{stamp}", "--collect", "--quiet", "--property", f"Type={kind}")
     options = ("--property", "KillMode=process", "--property", "OOMPolicy=continue")
     return run(("/usr/bin/systemd-run", *unit, *options, *launch, path), START_DEADLINE_S, _OUR_ENV)

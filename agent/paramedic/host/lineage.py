@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 from paramedic.host.proc import Proc
-from paramedic.host.processes import Row, is_supervisord, trusted_uids
+from paramedic.host.processes import Row, is_supervisord, trusted_uids, uids_of
 from paramedic.model.readings import Identity
 from paramedic.model.stack import ProgramConf, SupervisorConf
 from paramedic.model.supervision import ChildRecord
 
 INIT = 1
+_NUMBER = re.compile(r"%\(process_num\)\d*d")
 
 
 def doubt_of(child: ChildRecord, conf: SupervisorConf, proc: Proc, daemon: Identity | None = None) -> str | None:
@@ -31,7 +32,8 @@ def doubt_of(child: ChildRecord, conf: SupervisorConf, proc: Proc, daemon: Ident
         return _doubt_of_unrecorded(child, conf, env, proc, daemon)
     if env.get("SUPERVISOR_PROCESS_NAME", name := child.program.rpartition(":")[2]) != name:
         return "its environment names another program"
-    if conf.socket and env.get("SUPERVISOR_SERVER_URL", url := f"unix://{conf.socket}") != url:
+    url = f"unix://{child.socket or conf.socket}"
+    if conf.socket and env.get("SUPERVISOR_SERVER_URL", url) != url:
         return "its environment names another Supervisor"
     stat = proc.stat(child.identity.pid)
     if stat is None or stat.pgid != child.pgid:
@@ -51,7 +53,7 @@ def _doubt_of_unrecorded(
         return "its environment does not name this Supervisor"
     if program_of(env) != child.program:
         return "its environment names another program"
-    if stat.ppid != INIT:
+    if not is_init(stat.ppid, proc):
         return f"its parent {stat.ppid} lives"
     if stat.sid == pid:
         return "it made a session of its own: it detached itself"
@@ -66,7 +68,7 @@ def _doubt_of_unrecorded(
 
 def _doubt_of_looks(pid: int, program: ProgramConf, conf: SupervisorConf, proc: Proc) -> str | None:
     uid = proc.uid(pid)
-    if uid not in (trusted_uids(conf.conf) if program.user is None else _uids(program.user)):
+    if uid not in (trusted_uids(conf.conf) if program.user is None else uids_of(program.user)):
         return f"it runs as user {uid}, the conf says another"
     if not _runs(proc.cmdline(pid) or (), program.command):
         return f"its command line is not that of program {program.name} in {conf.conf}"
@@ -76,20 +78,27 @@ def _doubt_of_looks(pid: int, program: ProgramConf, conf: SupervisorConf, proc: 
     return None
 
 
-def _uids(user: str) -> set[int]:
-    with contextlib.suppress(KeyError):
-        return {int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid}
-    return set()
-
-
 def _runs(argv: tuple[str, ...], command: str) -> bool:
     """Whether the arguments are those of the command; a script's own name moves behind its interpreter."""
     with contextlib.suppress(ValueError):
         words = shlex.split(command)
         before = argv[: len(argv) - len(words) + 1]
         is_named = any(Path(word).name == Path(words[0]).name for word in before) if words else False
-        return is_named and argv[len(before) :] == tuple(words[1:])
+        rest = zip(argv[len(before) :], words[1:], strict=True)
+        return is_named and all(_is_word(found, wanted) for found, wanted in rest)
     return False
+
+
+def _is_word(found: str, wanted: str) -> bool:
+    """Whether an argument is the conf's word, in which the number of a copy (numprocs) may stand."""
+    parts = _NUMBER.split(wanted)
+    return found == wanted or re.fullmatch(r"\d+".join(map(re.escape, parts)), found) is not None
+
+
+def is_init(pid: int, proc: Proc) -> bool:
+    """Whether this is who inherits orphans: process 1, or the systemd of a user's session."""
+    argv = proc.cmdline(pid) or ()
+    return pid == INIT or (bool(argv) and Path(argv[0]).name == "systemd" and "--user" in argv[1:])
 
 
 def program_of(env: dict[str, str]) -> str:
@@ -116,7 +125,7 @@ def unclaimed(rows: Iterable[Row], conf: SupervisorConf, known: Iterable[ChildRe
     groups = {child.pgid: child for child in recorded}
     found = []
     for row in rows:
-        env = proc.environ(row.identity.pid) if row.ppid == INIT and row.identity not in named else None
+        env = proc.environ(row.identity.pid) if is_init(row.ppid, proc) and row.identity not in named else None
         if env is None or conf.socket is None or env.get("SUPERVISOR_SERVER_URL") != f"unix://{conf.socket}":
             continue
         stat = proc.stat(row.identity.pid)

@@ -44,8 +44,8 @@ def walk(proc: Proc) -> list[Row]:
 def supervisords(rows: list[Row], proc: Proc) -> list[tuple[Row, str]]:
     """Each running supervisord with the conf it was started with; a fork that has not yet exec'd is left out."""
     found = [row for row in rows if is_supervisord(row.argv)]
-    pids = {row.identity.pid for row in found}
-    pairs = ((row, conf_of(row, proc)) for row in found if row.ppid not in pids)
+    argvs = {row.identity.pid: row.argv for row in found}
+    pairs = ((row, conf_of(row, proc)) for row in found if argvs.get(row.ppid) != row.argv)
     return [(row, conf) for row, conf in pairs if conf is not None]
 
 
@@ -87,16 +87,25 @@ def same_file(one: str, other: str) -> bool:
 
 
 def running(conf: str, proc: Proc) -> list[Identity]:
-    """Every living supervisord of this conf: the full walk."""
-    return [row.identity for row in of_conf(walk(proc), conf, proc)]
+    """Every living supervisord of this conf, whoever runs it: the full walk."""
+    found = [row for row, used in supervisords(walk(proc), proc) if same_file(used, conf)]
+    return [row.identity for row in found if _sees_same_file(row.identity.pid, conf, proc)]
 
 
-def of_conf(rows: list[Row], conf: str, proc: Proc) -> list[Row]:
-    """The supervisords of this conf that can be ours: they see the same file there, and run as root, us, or its owner.
+def uids_of(user: str | None) -> set[int]:
+    """The uid of a user by name or number; empty where there is none."""
+    with contextlib.suppress(KeyError):
+        return {int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid} if user else set()
+    return set()
+
+
+def of_conf(rows: list[Row], conf: str, proc: Proc, user: str | None = None) -> list[Row]:
+    """The supervisords of this conf that can be ours: they see the same file there, and run as root, us, its owner, its
+    `user=`, or the configured `user`.
 
     Anybody can start a process with that command line, and a container can have a file of that name.
     """
-    trusted = trusted_uids(conf)
+    trusted = trusted_uids(conf) | uids_of(user)
     found = [row for row, used in supervisords(rows, proc) if same_file(used, conf)]
     return [row for row in found if row.uid in trusted and _sees_same_file(row.identity.pid, conf, proc)]
 
@@ -119,5 +128,5 @@ def trusted_uids(conf: str) -> set[int]:
         found.add(os.stat(conf).st_uid)
         parser.read_string(Path(conf).read_text("utf-8"))
         user = parser.get("supervisord", "user", fallback="")
-        found |= {int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid} if user else set()
+        found |= uids_of(user)
     return found

@@ -187,9 +187,11 @@ def detach() -> None:
 
 
 def main(words: list[str]) -> None:
-    """`LISTENER LIVE DAEMON UID GID INODE PATH`: descriptors, whom to become, our own inode, the path."""
+    """`LISTENER LIVE DAEMON UID GID INODE LIVE_INODE PID START PATH`: descriptors, whom to become, our own inode; then,
+    for those who look at us, that of the live socket and its process; the path.
+    """
     listener, live, daemon, uid, gid, inode = (int(word) for word in words[:6])
-    relay = Relay(socket.socket(fileno=listener), live, daemon, inode, words[6])
+    relay = Relay(socket.socket(fileno=listener), live, daemon, inode, words[-1])
 
     def leave(_number: int, _frame: object) -> None:
         relay.must_leave = True

@@ -17,11 +17,13 @@ from pathlib import Path
 from paramedic.host import files, pidfd, systemd
 from paramedic.host.commands import run
 from paramedic.host.proc import Proc
-from paramedic.model.readings import Identity
+from paramedic.model.readings import Identity, PathReading
 
 START_S = 10.0
 BACKLOG = 1024
 STICKY = 0o1000
+WORDS = 10
+_PROGRAM = str(Path(__file__).with_name("relay.py"))
 
 
 class NotStarted(OSError):
@@ -65,6 +67,22 @@ def current(path: str, proc: Proc) -> Relay | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return relay if proc.is_alive(relay.process) else None
+
+
+def recognise(path: str, at: PathReading, holder: Identity, uid: int, proc: Proc) -> Relay | None:
+    """The relay that stands at a path although its record is gone: by its command line, as the server's user or root.
+
+    Who can run as that user owns the server anyway.
+    """
+    argv = proc.cmdline(holder.pid) or ()
+    words = argv[argv.index(_PROGRAM) + 1 :] if _PROGRAM in argv else ()
+    if len(words) != WORDS or words[-1] != path or proc.uid(holder.pid) not in (0, uid):
+        return None
+    with contextlib.suppress(ValueError):
+        inode, live_inode, pid, start = (int(word) for word in words[5:9])
+        relay = Relay(holder, inode & 0xFFFFFFFF, Identity(pid, start), live_inode)
+        return relay if relay.inode == at.inode and proc.is_alive(relay.process) else None
+    return None
 
 
 def start(wanted: Wanted, proc: Proc) -> Relay:
@@ -111,9 +129,10 @@ def _spawn(wanted: Wanted, listener: int, inode: int, proc: Proc) -> Identity:
         if not proc.is_alive(wanted.serves):
             raise NotStarted(3, f"process {wanted.serves.pid} is gone")
         fds = (listener, wanted.live, daemon)
-        words = (*map(str, (*fds, *wanted.runs_as, inode)), wanted.path)
-        program = str(Path(__file__).with_name("relay.py"))
-        argv = (*_scope(inode), sys.executable, "-I", "-S", program, *words)
+        serves = wanted.serves
+        numbers = (*fds, *wanted.runs_as, inode, wanted.live_inode, serves.pid, serves.start_ticks)
+        words = (*map(str, numbers), wanted.path)
+        argv = (*_scope(inode), sys.executable, "-I", "-S", _PROGRAM, *words)
         result = run(argv, START_S, {"PATH": os.defpath}, cwd="/", pass_fds=fds)
     finally:
         os.close(daemon)
@@ -143,5 +162,4 @@ def end(relay: Relay, proc: Proc) -> None:
 
 def _doubt(one: Identity, proc: Proc) -> str | None:
     argv = proc.cmdline(one.pid) or ()
-    is_relay = any(Path(word).name == "relay.py" for word in argv[:5])
-    return None if is_relay else "it does not run the relay"
+    return None if _PROGRAM in argv else "it does not run the relay"

@@ -7,13 +7,17 @@ and CAP_NET_ADMIN. Nobody can give such an inode a name again: link(2) answers E
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 
+from paramedic.host import files
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
+from paramedic.model.supervision import SupervisorReading
 
 _SYS_PIDFD_GETFD = 438
 _SIOCUNIXFILE = 0x89E0
@@ -41,6 +45,24 @@ def reach(proc: Proc, owner: Identity, socket_inode: int) -> int:
         return _file_of(copy)
     finally:
         os.close(copy)
+
+
+@contextlib.contextmanager
+def reached(reading: SupervisorReading, proc: Proc) -> Iterator[tuple[str | int, str]]:
+    """(place to ask the daemon at, its name): its path, the kept link, its file without a name; OSError without any."""
+    path = reading.conf.socket or ""
+    if reading.is_reached:
+        yield path, path
+    elif reading.kept_inode == reading.listening_inode:
+        yield files.keep_link(path), files.keep_link(path)
+    elif reading.daemon is not None and reading.socket_inode is not None:
+        fd = reach(proc, reading.daemon, reading.socket_inode)
+        try:
+            yield fd, "its unlinked socket"
+        finally:
+            os.close(fd)
+    else:
+        raise OSError(errno.ENOENT, "no path reaches its socket")
 
 
 def _file_of(fd: int) -> int:

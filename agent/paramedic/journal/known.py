@@ -68,7 +68,13 @@ def _socket_from(one: list[Any]) -> SocketKnown:
 
 
 def _child(child: ChildRecord) -> list[Any]:
-    return [child.program, _pair(child.identity), child.pgid, _pair(child.master) if child.master else None]
+    return [
+        child.program,
+        _pair(child.identity),
+        child.pgid,
+        _pair(child.master) if child.master else None,
+        child.socket,
+    ]
 
 
 def _supervisor_from(one: dict[str, Any]) -> SupervisorKnown:
@@ -84,5 +90,5 @@ def _supervisor_from(one: dict[str, Any]) -> SupervisorKnown:
 
 
 def _child_from(child: list[Any]) -> ChildRecord:
-    program, identity, pgid, master = child
-    return ChildRecord(program, Identity(*identity), pgid, Identity(*master) if master else None)
+    program, identity, pgid, master, *more = child
+    return ChildRecord(program, Identity(*identity), pgid, Identity(*master) if master else None, *more)

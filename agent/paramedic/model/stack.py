@@ -132,6 +132,8 @@ class SupervisorConf:
     socket_mode: int = 0o700
     socket_owner: str | None = None
     control_user: str | None = None
+    identifier: str | None = None
+    nodaemon: bool = False
 
     def program(self, full_name: str) -> ProgramConf | None:
         """The section behind a program as Supervisor calls it: `name` or `group:name`."""

@@ -20,11 +20,14 @@ _NOT_READ = Unreadable("it was not read")
 
 @dataclass(frozen=True, slots=True)
 class PortHeld:
-    """A port that a program is meant to serve and that another process listens on; `orphan` names one of ours."""
+    """A port that a program is meant to serve and that another process listens on: what is left of `orphan`, the other
+    `program` of this Supervisor, or a stranger.
+    """
 
     port: int
     holder: Holder
     orphan: str | None = None
+    program: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,15 @@ class ExitTrace:
 class ChildRecord:
     """A supervised process as it was while its daemon was healthy: the lineage an orphan is proven by.
 
-    `master` is None for one that was never seen before: its proof is what it says and how it runs.
+    `master` is None for one that was never seen before: its proof is what it says and how it runs. `socket` is where
+    its daemon listened, if that was recorded.
     """
 
     program: str
     identity: Identity
     pgid: int
     master: Identity | None
+    socket: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +107,15 @@ class OrphanReading:
 class Silence:
     """A daemon that was asked and did not answer: how often, for how long, and what its process did meanwhile.
 
-    `state` is that of proc(5), `tracer` the pid of a debugger, `is_still` whether it used no CPU time since the first
-    missed answer, `waiting` the connections it has not accepted, `blocked` its programs that hang in a write to it.
+    `state` is that of proc(5), `tracer` the pid of a debugger, `still_s` for how long it used no CPU time, `waiting`
+    the connections it has not accepted, `blocked` its programs that hang in a write to it.
     """
 
     misses: int
     for_s: float
     state: str
     tracer: int
-    is_still: bool
+    still_s: float
     waiting: int
     blocked: tuple[str, ...] = ()
 

@@ -25,7 +25,8 @@ class Listening:
 
     def __init__(self, proc: Proc) -> None:
         self._proc = proc
-        self._since: tuple[Identity, float, int] | None = None
+        self._since: tuple[Identity, float] | None = None
+        self._still: tuple[float, int] = (0.0, 0)
         self._misses = 0
 
     @property
@@ -42,14 +43,16 @@ class Listening:
         found = self._proc.stat(daemon.pid)
         ticks = found.cpu_ticks if found else 0
         if self._since is None or self._since[0] != daemon:
-            self._since, self._misses = (daemon, now, ticks), 0
+            self._since, self._still, self._misses = (daemon, now), (now, ticks), 0
+        if self._still[1] != ticks:
+            self._still = (now, ticks)
         self._misses += 1
         return Silence(
             misses=self._misses,
             for_s=now - self._since[1],
             state=found.state if found else "?",
             tracer=int((self._proc.status(daemon.pid).get("TracerPid") or ["0"])[0]),
-            is_still=ticks == self._since[2],
+            still_s=now - self._still[0],
             waiting=waiting,
             blocked=tuple(f"{c.program} ({c.identity.pid})" for c in children if self._hangs_in_write(c.identity)),
         )
@@ -64,29 +67,28 @@ def pidfile_of(conf: SupervisorConf, daemon: Identity, age_s: float, holders: Ho
     if conf.pidfile is None or age_s < PIDFILE_AFTER_S:
         return None
     try:
-        content = files.read_text(conf.pidfile, 64).strip()
+        content = files.read_text(conf.pidfile, 4096).strip()
     except (FileNotFoundError, NotADirectoryError):
         return Pidfile(conf.pidfile, "")
-    except ValueError as error:
-        return Pidfile(conf.pidfile, str(error))
+    except ValueError:
+        return Pidfile(conf.pidfile, "what is no pid")
     except OSError:
         return None
     if content == str(daemon.pid):
         return None
-    other = proc.identify(int(content)) if content.isdigit() else None
-    return Pidfile(conf.pidfile, readable(content) or "nothing", holders.describe(other) if other else None)
+    other = proc.identify(int(content)) if content.isdecimal() and len(content) < 12 else None
+    shown = readable(content)[:40] if content else "nothing"
+    return Pidfile(conf.pidfile, shown, holders.describe(other) if other else None)
 
 
 def deleted_logs(daemon: Identity, paths: Iterable[str], proc: Proc) -> tuple[str, ...]:
     """Logs that the daemon still writes to although their paths are gone: nobody can read what it says."""
-    absent = [path for path in dict.fromkeys(paths) if path.startswith("/") and not os.path.lexists(path)]
-    if not absent:
-        return ()
+    named = [path for path in dict.fromkeys(paths) if path.startswith("/")]
     try:
         targets = {target for _, target in proc.open_files(daemon.pid)}
     except PermissionError:
         return ()
-    return tuple(path for path in absent if f"{os.path.realpath(path)} (deleted)" in targets)
+    return tuple(path for path in named if f"{os.path.realpath(path)} (deleted)" in targets)
 
 
 def denied(path: str, at: PathReading, conf: SupervisorConf, wanted: tuple[int, int]) -> Denied | None:

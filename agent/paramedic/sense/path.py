@@ -19,16 +19,16 @@ class Holders:
     """Who holds a kernel socket; found by a walk over all descriptors once, then remembered while they live."""
 
     def __init__(self, proc: Proc) -> None:
-        self._proc = proc
+        self.proc = proc
         self._found: dict[int, Holder] = {}
 
     def of(self, socket_inode: int) -> Holder | None:
         """The oldest process that holds it, e.g. the master and not its workers; None where none may be seen."""
         kept = self._found.get(socket_inode)
-        if kept is not None and self._proc.is_alive(kept.identity):
+        if kept is not None and self.proc.is_alive(kept.identity):
             return kept
-        self._found = {inode: one for inode, one in self._found.items() if self._proc.is_alive(one.identity)}
-        holders = self._proc.holders(socket_inode)
+        self._found = {inode: one for inode, one in self._found.items() if self.proc.is_alive(one.identity)}
+        holders = self.proc.holders(socket_inode)
         if not holders:
             return None
         self._found[socket_inode] = self.describe(holders[0])
@@ -36,11 +36,11 @@ class Holders:
 
     def describe(self, identity: Identity) -> Holder:
         """What this process is."""
-        argv = self._proc.cmdline(identity.pid) or ("?",)
+        argv = self.proc.cmdline(identity.pid) or ("?",)
         conf = None
         if is_supervisord(argv):
-            conf = conf_of(Row(identity, 0, self._proc.uid(identity.pid) or 0, argv), self._proc)
-        unit = systemd.owning_unit(self._proc.unit(identity.pid), identity.pid)
+            conf = conf_of(Row(identity, 0, self.proc.uid(identity.pid) or 0, argv), self.proc)
+        unit = systemd.owning_unit(self.proc.unit(identity.pid), identity.pid)
         return Holder(identity, readable(" ".join(argv))[:120], conf, unit)
 
 
@@ -61,12 +61,18 @@ def kept_inode(path: str | None) -> int | None:
     return reading.inode if reading.kind is PathKind.SOCKET else None
 
 
-def is_relayed(path: str, at: PathReading, live_inode: int | None, proc: Proc) -> bool:
-    """Whether our own relay stands at the path, and for this very socket."""
-    if at.kind is not PathKind.SOCKET or live_inode is None or at.inode == live_inode:
+def is_relayed(path: str, at: PathReading, live: Listener | None, seen: Sequence[Listener], holders: Holders) -> bool:
+    """Whether our own relay stands at the path, and for this very socket; recognised even without its record."""
+    if at.kind is not PathKind.SOCKET or live is None or at.inode == live.file_inode:
         return False
-    relay = relaying.current(path, proc)
-    return relay is not None and (relay.inode, relay.live_inode) == (at.inode, live_inode)
+    relay = relaying.current(path, holders.proc)
+    if relay is None or relay.inode != at.inode:
+        stands, server = holder_at(at, seen, holders), holders.of(live.socket_inode)
+        if stands is None or server is None:
+            return False
+        uid = holders.proc.uid(server.identity.pid) or 0
+        relay = relaying.recognise(path, at, stands.identity, uid, holders.proc)
+    return relay is not None and (relay.inode, relay.live_inode) == (at.inode, live.file_inode)
 
 
 def holder_at(at: PathReading, seen: Sequence[Listener], holders: Holders) -> Holder | None:

@@ -7,10 +7,12 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paramedic.host import inet
+from paramedic.host.daphne_lock import lock_of, stranger_in
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, MemoryReading, Unreadable
 from paramedic.model.stack import ProgramConf, SupervisorConf
@@ -22,7 +24,7 @@ WATCHED_S = 120.0
 TABLE_FOR_S = 5.0
 LISTENS_AFTER_S = 2.0
 _PORT_FLAGS = ("-p", "--port", "-b", "--bind", "-e", "--endpoint", "--http", "--http-socket", "--socket")
-_FAILING = ("BACKOFF", "EXITED", "FATAL", "STARTING")
+_WANTING = ("STARTING", "RUNNING", "BACKOFF", "FATAL")
 _NOT_FOUND = re.compile(r"can't find command '([^'/]+)'")
 
 
@@ -66,7 +68,7 @@ class Programs:
         startsecs = section.startsecs if section else 1.0
         starts = self._count(full, int(row["start"]), now)
         ports = self._listens(full, identity, tree, age_s > startsecs + LISTENS_AFTER_S, now) or known.get(full, ())
-        wanted = ports or (ports_of(section.command) if section else ())
+        wanted = ports or (ports_of(section.command) if section and "%(process_num" not in section.command else ())
         spawnerr = str(row.get("spawnerr") or "")
         return ProgramReading(
             name=full,
@@ -80,7 +82,7 @@ class Programs:
             ports=ports,
             starts=starts,
             watched_s=min(WATCHED_S, now - self._since[full]),
-            port_held=self._held(wanted, tree, now) if starts or state in _FAILING or age_s > startsecs else None,
+            port_held=self._held(wanted, tree, now) if state in _WANTING else None,
             hint=self._hint(spawnerr, section, daemon) if spawnerr and section else "",
         )
 
@@ -142,7 +144,8 @@ class Programs:
             holders = [self._holders.of(inode) for inode in self._inet(now).listening.get(port, ())]
             strangers = [one for one in holders if one is not None and one.identity not in tree]
             if strangers and len(strangers) == len(holders) and not self._shares(port, tree, now):
-                return PortHeld(port, strangers[0])
+                ours = (name for name, found in self._trees.items() if strangers[0].identity in found)
+                return PortHeld(port, strangers[0], program=next(ours, None))
         return None
 
     def _shares(self, port: int, tree: list[Identity], now: float) -> bool:
@@ -153,7 +156,7 @@ class Programs:
         """Where a command that is not found was looked for, and where it is."""
         match = _NOT_FOUND.search(spawnerr)
         if match is None:
-            return ""
+            return self._lock_hint(program)
         env = self._proc.environ(daemon.pid) or {}
         path = program.path or env.get("PATH", "")
         whose = "environment= of the program" if program.path else "the shell or unit that started supervisord"
@@ -165,6 +168,11 @@ class Programs:
         where = f"; it is at {found}: write command={found} ..." if found else ""
         return f"it was looked for in PATH {path or '(empty)'}, that of {whose}, not of your shell{where}"
 
+    def _lock_hint(self, program: ProgramConf) -> str:
+        lock = lock_of(program.command, program.directory or "/")
+        stranger = stranger_in(lock, self._proc) if lock else None
+        return f"its lock {lock} names process {stranger}, which is no Daphne: remove it" if stranger else ""
+
 
 def with_orphans(program: ProgramReading, orphans: tuple[OrphanReading, ...]) -> PortHeld | None:
     """Who holds its port, named as the orphan it is."""
@@ -172,7 +180,7 @@ def with_orphans(program: ProgramReading, orphans: tuple[OrphanReading, ...]) ->
     names = {orphan.child.identity: orphan.child.program for orphan in orphans}
     if held is None or held.holder.identity not in names:
         return held
-    return PortHeld(held.port, held.holder, names[held.holder.identity])
+    return replace(held, orphan=names[held.holder.identity])
 
 
 def ports_of(command: str) -> tuple[int, ...]:

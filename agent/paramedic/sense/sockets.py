@@ -25,12 +25,16 @@ class SocketSensor:
     def read(self, known: SocketKnown | None, seen: Sequence[Listener]) -> SocketReading | Unreadable:
         """What is known of it now; raises OSError where its folder may not be looked into."""
         path = files.look(self.entry.path)
+        bound = at.named(self.entry.path, seen)
         listener = self._listener(path, known, seen)
+        if listener is None and len(bound) > 1:
+            holders = [str(self._holders.of(one.socket_inode) or "somebody") for one in bound]
+            return Unreadable(f"several still listen under the name {self.entry.path}: {'; '.join(holders)}")
         owner = self._holders.of(listener.socket_inode) if listener else None
         if listener is not None and owner is None:
             return Unreadable(f"not allowed to see who listens on {self.entry.path}")
         live = listener.file_inode if listener else None
-        is_relayed = at.is_relayed(self.entry.path, path, live, self._proc)
+        is_relayed = at.is_relayed(self.entry.path, path, listener, seen, self._holders)
         is_own = path.kind is PathKind.SOCKET and path.inode == live
         uid, gid, mode = (path.uid, path.gid, path.mode) if is_own else self._as_it_was(known, owner)
         return SocketReading(
@@ -56,7 +60,8 @@ class SocketSensor:
             if had and not (standing and self._is_of(standing[0], known)):
                 return had[0]
         bound = at.named(self.entry.path, seen)
-        if standing and not at.is_relayed(self.entry.path, path, bound[0].file_inode if bound else None, self._proc):
+        named = bound[0] if bound else None
+        if standing and not at.is_relayed(self.entry.path, path, named, seen, self._holders):
             return standing[0]
         return bound[0] if len(bound) == 1 else None
 

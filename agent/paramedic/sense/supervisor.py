@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from paramedic.host import files, recipe, supervisor_rpc, unlinked
+from paramedic.host import files, recipe
 from paramedic.host.lineage import doubt_of, unclaimed
 from paramedic.host.proc import Proc, readable
-from paramedic.host.processes import Row, of_conf
+from paramedic.host.processes import Row, of_conf, same_file
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import Identity, PathKind, PathReading, Unreadable
@@ -22,24 +23,21 @@ from paramedic.model.supervision import (
     ChildRecord,
     OrphanReading,
     RpcReading,
-    Silence,
     SupervisorReading,
 )
 from paramedic.sense import path as at
-from paramedic.sense.condition import Listening, deleted_logs, denied, owner_of, pidfile_of
+from paramedic.sense.condition import deleted_logs, denied, owner_of, pidfile_of
+from paramedic.sense.inquiry import Inquiry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.programs import Programs, with_orphans
 from paramedic.sense.rivals import keeper_of, rivals_of
-from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf, stamps_of
+from paramedic.sense.supervisor_conf import ConfUnreadable, as_started, read_supervisor_conf, stamps_of
 from paramedic.sense.trace import trace_of
 
 WALK_AGAIN_S = 600.0
 LOOK_AGAIN_S = 10.0
-SHORT_DEADLINE_S = 1.0
-_ASKED = ("supervisor.getState", "supervisor.getPID", "supervisor.getIdentification", "supervisor.getAllProcessInfo")
 Walk = Callable[[], list[Row]]
 Listeners = Callable[[], list[Listener]]
-Answer = tuple[RpcReading | Unreadable, Silence | None, tuple[str, ...]]
 
 
 class SupervisorSensor:
@@ -61,14 +59,15 @@ class SupervisorSensor:
         self._held: set[tuple[Identity, int]] = set()
         self._unclaimed: list[ChildRecord] = []
         self._holders = at.Holders(proc)
-        self._listening_to = Listening(proc)
         self.programs = Programs(proc, self._holders, rollups or Rollups(proc, 0))
+        self._inquiry = Inquiry(proc, self.programs)
 
     def conf(self) -> SupervisorConf:
         """The conf as it is on disk now, read with the daemon's own environment; raises OSError or ConfUnreadable."""
         key = (stamps_of(self.entry.conf), tuple(self._daemons))
         if self._conf is None or self._conf[0] != key:
-            self._conf = (key, read_supervisor_conf(self.entry, *self._world()))
+            argv = self._proc.cmdline(self._daemons[0].pid) if self._daemons else None
+            self._conf = (key, as_started(read_supervisor_conf(self.entry, *self._world()), argv or ()))
         return self._conf[1]
 
     def _world(self) -> tuple[dict[str, str], str | None]:
@@ -96,20 +95,45 @@ class SupervisorSensor:
         seen = listeners()
         if not self._daemons and conf.socket and at.named(conf.socket, seen):
             rows = self._find(walk, now) or rows
+        if len(self._daemons) == 1:
+            conf, path = self._as_it_listens(self._daemons[0], conf, path, seen)
+            if self._is_a_second_one(path, self._daemons[0], seen):
+                rows = self._find(walk, now, must=True) or rows
         if rows is not None:
             self._unclaimed = unclaimed(rows, conf, (*known.children, *known.strays), self._proc)
         if len(self._daemons) != 1:
             return self._without_daemon(conf, path, seen, known)
         return self._of_daemon(self._daemons[0], conf, path, seen, known, now)
 
-    def _find(self, walk: Walk, now: float) -> list[Row] | None:
+    def _as_it_listens(
+        self, daemon: Identity, conf: SupervisorConf, path: PathReading, seen: Sequence[Listener]
+    ) -> tuple[SupervisorConf, PathReading]:
+        """While a daemon lives its own socket counts, not that of a conf that was edited and not loaded."""
+        if conf.socket is None or self._listening(daemon, conf, seen) is not None:
+            return conf, path
+        with contextlib.suppress(PermissionError):
+            held = {target for _, target in self._proc.open_files(daemon.pid)}
+            mine = [one for one in seen if f"socket:[{one.socket_inode}]" in held and one.name.startswith("/")]
+            if len(mine) == 1:
+                bound = re.sub(r"\.\d+$", "", mine[0].name)
+                return replace(conf, socket=bound), files.look(bound)
+        return conf, path
+
+    def _is_a_second_one(self, path: PathReading, daemon: Identity, seen: Sequence[Listener]) -> bool:
+        """Whether another daemon of our very conf stands at the path."""
+        holder = at.holder_at(path, seen, self._holders)
+        if holder is None or holder.conf is None or holder.identity == daemon:
+            return False
+        return same_file(holder.conf, self.entry.conf)
+
+    def _find(self, walk: Walk, now: float, must: bool = False) -> list[Row] | None:
         """Keep the daemons that live; look for others when there is none, when told to, and rarely otherwise."""
         self._daemons = [daemon for daemon in self._daemons if self._proc.is_alive(daemon)]
         patience = LOOK_AGAIN_S if self._must_look else WALK_AGAIN_S
-        if self._daemons and now - self._walked_at <= patience:
+        if self._daemons and now - self._walked_at <= patience and not must:
             return None
         rows = walk()
-        self._daemons = [row.identity for row in of_conf(rows, self.entry.conf, self._proc)]
+        self._daemons = [row.identity for row in of_conf(rows, self.entry.conf, self._proc, self.entry.user)]
         self._walked_at = now
         return rows
 
@@ -161,7 +185,7 @@ class SupervisorSensor:
         """The one daemon of this conf: where it listens, what stands at its path, what it answers."""
         listening = self._listening(daemon, conf, seen)
         live = listening.file_inode if listening else None
-        is_relayed = conf.socket is not None and at.is_relayed(conf.socket, path, live, self._proc)
+        is_relayed = conf.socket is not None and at.is_relayed(conf.socket, path, listening, seen, self._holders)
         reading = SupervisorReading(
             conf=conf,
             path=path,
@@ -186,7 +210,7 @@ class SupervisorSensor:
         reading = replace(reading, owner=owner_of(conf, (reading.uid, reading.gid)))
         if listening is None or conf.socket is None:
             return replace(reading, orphans=self._orphans(known, conf, daemon, set()))
-        rpc, silence, logs = self._ask(reading, listening, known, now)
+        rpc, silence, logs = self._inquiry.ask(reading, listening, known, now)
         return self._with_answer(replace(reading, rpc=rpc, silence=silence), logs, known)
 
     def _with_answer(
@@ -223,54 +247,6 @@ class SupervisorSensor:
                 return False
             self._held = {(d, s) for d, s in self._held if d in self._daemons} | {(daemon, socket_inode)}
         return True
-
-    def _ask(self, reading: SupervisorReading, listening: Listener, known: SupervisorKnown, now: float) -> Answer:
-        """(its answer, its silence, the logs of its programs). A stopped process is not asked: it cannot answer."""
-        conf, daemon = reading.conf, reading.daemon
-        stat = self._proc.stat(daemon.pid) if daemon else None
-        if daemon is None or stat is None:
-            return Unreadable("it just ended"), None, ()
-        try:
-            if stat.state in ("T", "t"):
-                raise supervisor_rpc.Silent("its process is stopped")
-            with self._reached(reading) as (place, via):
-                deadline = SHORT_DEADLINE_S if self._listening_to.is_silent else supervisor_rpc.DEADLINE_S
-                asked: list[tuple[str, tuple[object, ...]]] = [(name, ()) for name in _ASKED]
-                answer = supervisor_rpc.call(place, asked, conf.username, conf.password, deadline)
-            state, pid, identifier, rows = answer
-            ports, logs = (
-                dict(known.ports),
-                [str(row.get(f"{s}_logfile") or "") for row in rows for s in ("stdout", "stderr")],
-            )
-            programs = tuple(self.programs.read(row, conf, ports, daemon, now) for row in rows)
-            self._listening_to.answered()
-            return RpcReading(via, str(state["statename"]), int(pid), str(identifier), programs), None, tuple(logs)
-        except supervisor_rpc.Stopping:
-            self._listening_to.answered()
-            return RpcReading("", "shutting down or restarting", 0, "", ()), None, ()
-        except supervisor_rpc.Silent as silent:
-            silence = self._listening_to.missed(daemon, now, listening.waiting, known.children)
-            return Unreadable(str(silent)), silence, ()
-        except (OSError, supervisor_rpc.RpcFailure, KeyError, TypeError, ValueError) as error:
-            self._listening_to.answered()
-            return Unreadable(getattr(error, "strerror", None) or str(error)), None, ()
-
-    @contextlib.contextmanager
-    def _reached(self, reading: SupervisorReading) -> Iterator[tuple[str | int, str]]:
-        """(place to ask at, its name): the path, the kept link, or the file that has no name any more."""
-        path = reading.conf.socket or ""
-        if reading.is_reached:
-            yield path, path
-        elif reading.kept_inode == reading.listening_inode:
-            yield files.keep_link(path), files.keep_link(path)
-        elif reading.daemon is not None and reading.socket_inode is not None:
-            fd = unlinked.reach(self._proc, reading.daemon, reading.socket_inode)
-            try:
-                yield fd, "its unlinked socket"
-            finally:
-                os.close(fd)
-        else:
-            raise OSError(2, "no path reaches its socket")
 
     def _orphans(
         self, known: SupervisorKnown, conf: SupervisorConf, daemon: Identity | None, owned: set[Identity | None]

@@ -8,8 +8,10 @@ import glob
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+from paramedic.host.recipe import options_of
 from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
 
 MAX_BYTES = 1 << 20
@@ -52,9 +54,24 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
         user=get("supervisord", "user"),
         programs=tuple(_program(parser, section, expansions) for section in _programs(parser)),
         restart=entry.restart,
+        identifier=identifier,
+        nodaemon=(get("supervisord", "nodaemon") or "").lower() in ("true", "yes", "on", "1"),
         socket_mode=_octal(get("unix_http_server", "chmod")),
         socket_owner=get("unix_http_server", "chown"),
         control_user=entry.control_user,
+    )
+
+
+def as_started(conf: SupervisorConf, argv: tuple[str, ...]) -> SupervisorConf:
+    """The conf as overruled by the command line the daemon was started with (supervisor/options.py)."""
+    given = dict(options_of(argv) or ())
+    pidfile = given.get("-j") or given.get("--pidfile")
+    logfile = given.get("-l") or given.get("--logfile")
+    return replace(
+        conf,
+        pidfile=pidfile or conf.pidfile,
+        logfile=logfile or conf.logfile,
+        identifier=given.get("-i") or given.get("--identifier") or conf.identifier,
     )
 
 
@@ -107,20 +124,23 @@ def _expand(value: str, expansions: dict[str, str], what: str) -> str:
     """%(name)s and %(name)d as supervisor/options.py expand() does; an unknown name is an error there too."""
 
     def replace(match: re.Match[str]) -> str:
+        if match[1] == "process_num":
+            return match[0]
         if match[1] not in expansions:
             raise ConfUnreadable(f"{what} uses %({match[1]})s, which paramedic does not know")
         return expansions[match[1]]
 
-    return re.sub(r"%\(([^)]+)\)[sd]", replace, value).replace("%%", "%")
+    return re.sub(r"%\(([^)]+)\)\d*[sd]", replace, value).replace("%%", "%")
 
 
 def _programs(parser: configparser.RawConfigParser) -> list[str]:
-    return [section for section in parser.sections() if section.startswith("program:")]
+    kinds = ("program:", "fcgi-program:", "eventlistener:")
+    return [section for section in parser.sections() if section.startswith(kinds)]
 
 
 def _program(parser: configparser.RawConfigParser, section: str, expansions: dict[str, str]) -> ProgramConf:
     name = section.partition(":")[2].strip()
-    known = {**expansions, "program_name": name, "group_name": name, "process_num": "0", "numprocs": "1"}
+    known = {**expansions, "program_name": name, "group_name": name, "numprocs": "1"}
 
     def text(option: str) -> str | None:
         value = parser.get(section, option, fallback=None)

@@ -6,7 +6,7 @@ import os
 import re
 from datetime import datetime
 
-from paramedic.host import clock
+from paramedic.host import clock, files
 from paramedic.host.proc import Proc
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import PathKind, PathReading
@@ -22,8 +22,16 @@ def trace_of(conf: SupervisorConf, path: PathReading, known: SupervisorKnown, pr
     """What the last daemon of this conf left behind."""
     pidfile_left = bool(conf.pidfile and os.path.lexists(conf.pidfile))
     born = clock.wall() - proc.age_s(known.daemon) if known.daemon else 0.0
-    said = last_word(conf.logfile, born - CLOCK_SLACK_S)
+    said = last_word(conf.logfile, max(born - CLOCK_SLACK_S, _began(conf.socket)))
     return ExitTrace(path.kind is PathKind.SOCKET, pidfile_left, said, known.was_leaving)
+
+
+def _began(socket: str | None) -> float:
+    """When its last socket was made: a restart request from before was carried out and says nothing any more."""
+    try:
+        return os.lstat(files.keep_link(socket)).st_mtime if socket else 0.0
+    except OSError:
+        return 0.0
 
 
 def last_word(logfile: str | None, since: float) -> str | None:
