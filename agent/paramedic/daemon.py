@@ -17,7 +17,7 @@ from paramedic.act import REPAIRS
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.spool import Spool
 from paramedic.cycle import Cycle, Passed
-from paramedic.host import clock, files, lock, systemd
+from paramedic.host import clock, files, folders, lock, systemd
 from paramedic.host.calendar import Calendar
 from paramedic.host.proc import Proc
 from paramedic.host.wake import Wake
@@ -46,7 +46,7 @@ class Daemon:
         self.settings = settings
         for folder in (settings.state_dir, settings.runtime_dir):
             Path(folder).parent.mkdir(parents=True, exist_ok=True)
-            files.own_folder(folder)
+            folders.own(folder)
         self._lock = lock.take(f"{settings.state_dir}/lock")
         self.journal = Journal(f"{settings.state_dir}/journal.db", boot_id=Proc().boot_id())
         self.spool = Spool(settings.notify, settings.state_dir)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from paramedic.host import clock, files
+from paramedic.host import clock, files, folders
 from paramedic.model.record import Orders, Pause
 
 MAX_BYTES = 256 * 1024
@@ -107,7 +107,7 @@ def _change(state_dir: str, change: Callable[[dict[str, Any]], object], is_anew:
 @contextlib.contextmanager
 def _locked(state_dir: str) -> Iterator[None]:
     """Two people may order at once."""
-    files.own_folder(state_dir)
+    folders.own(state_dir)
     fd = os.open(f"{state_dir}/orders.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         until = clock.monotonic() + PATIENCE_S

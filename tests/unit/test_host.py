@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.host import files, lock, recipe
+from paramedic.host import files, folders, lock, recipe
 from paramedic.host.commands import run
 from paramedic.host.pidfd import Unproven, end_all, open_proven
 from paramedic.host.proc import Proc
@@ -108,23 +108,23 @@ def test_a_keep_folder_that_is_not_private_is_refused(tmp_path: Path) -> None:
     folder = Path(files.keep_folder(str(tmp_path / "s.sock")))
     folder.mkdir(mode=0o755)
     with pytest.raises(PermissionError, match="not a private folder of ours"):
-        files.own_folder(str(folder))
+        folders.own(str(folder))
     folder.rmdir()
     folder.symlink_to(tmp_path)
     with pytest.raises(PermissionError):
-        files.own_folder(str(folder))
+        folders.own(str(folder))
 
 
 def test_a_link_on_the_way_is_followed_but_not_out_of_a_world_writable_folder(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "run").symlink_to(tmp_path / "run")
-    with files.folder(str(tmp_path / "var" / "run")) as fd:
+    with folders.folder(str(tmp_path / "var" / "run")) as fd:
         assert os.fstat(fd).st_ino == (tmp_path / "run").stat().st_ino
     (tmp_path / "var").chmod(0o1777)
     with (
-        pytest.raises(PermissionError, match="in a world-writable folder"),
-        files.folder(str(tmp_path / "var" / "run")),
+        pytest.raises(PermissionError, match="in a folder others can write"),
+        folders.folder(str(tmp_path / "var" / "run")),
     ):
         pass
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from paramedic.act.job import Refused
 from paramedic.host import pidfd, systemd
 from paramedic.host.proc import Proc
-from paramedic.host.processes import is_supervisord
+from paramedic.host.processes import is_supervisord, runs_python
 from paramedic.model.readings import Identity
 from paramedic.model.supervision import SupervisorReading
 
@@ -30,7 +30,7 @@ def proven(daemon: Identity, socket_inode: int | None, proc: Proc) -> Iterator[i
     """A pidfd of this daemon; raises Refused where it is gone, or which proof is missing."""
 
     def doubt(one: Identity) -> str | None:
-        if not is_supervisord(proc.cmdline(one.pid) or ("",)):
+        if not is_supervisord(proc.cmdline(one.pid) or ("",)) or not runs_python(one.pid, proc):
             return f"process {one.pid} does not run supervisord"
         if socket_inode is not None and not proc.holds_socket(one.pid, socket_inode):
             return f"process {one.pid} does not hold the listening socket any more"

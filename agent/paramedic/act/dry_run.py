@@ -10,7 +10,7 @@ import json
 import re
 
 from paramedic.host.commands import run
-from paramedic.host.recipe import Recipe
+from paramedic.host.recipe import Recipe, why_untrusted
 from paramedic.model.stack import SupervisorConf
 
 DEADLINE_S = 20.0
@@ -70,6 +70,9 @@ def why_it_cannot_start(recipe: Recipe, conf: SupervisorConf, is_running: bool =
 
     `is_running`: it still runs and holds its own TCP ports, so they are not tried.
     """
+    untrusted = why_untrusted(recipe, conf.files)
+    if untrusted:
+        return untrusted
     words = (conf.conf, conf.socket or "", conf.pidfile or "", conf.logfile or "", "running" if is_running else "")
     try:
         result = run((recipe.interpreter, "-c", _SCRIPT, *words), DEADLINE_S, recipe.env, recipe.cwd, recipe.person)

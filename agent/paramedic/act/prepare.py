@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from paramedic.host import clock, files, recipe, relaying
 from paramedic.host.proc import Proc
@@ -65,12 +66,14 @@ class Preparation:
         found = recipe.observe(self._proc, daemon, reading.conf.conf)
         if found is None:
             raise OSError(1, f"process {daemon.pid} cannot be read as this user")
+        found = replace(found, digest=recipe.digest_of(reading.conf.files))
         recipe.save(recipe.path_of(self._settings.state_dir, name), found)
         self._recorded[name] = daemon
 
 
 def _is_healthy(reading: SupervisorReading) -> bool:
-    is_running = isinstance(reading.rpc, RpcReading) and reading.rpc.state == "RUNNING"
+    pid = reading.daemon.pid if reading.daemon else 0
+    is_running = isinstance(reading.rpc, RpcReading) and (reading.rpc.state, reading.rpc.pid) == ("RUNNING", pid)
     return is_running and not reading.rivals and reading.is_reached
 
 

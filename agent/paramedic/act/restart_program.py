@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from typing import Any
+
 from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.lock_file import free_lock
-from paramedic.host import recipe, supervisor_rpc
+from paramedic.host import clock, recipe, supervisor_rpc
 from paramedic.model.record import Report
 from paramedic.model.stack import SupervisorConf
 from paramedic.model.supervision import ProgramReading, SupervisorReading
 
-_MARGIN_S = 10.0
+LONGEST_STOP_S = 600.0
+LOOK_AGAIN_S = 0.1
 
 
 def restart_program(job: Job) -> Report:
@@ -20,17 +25,34 @@ def restart_program(job: Job) -> Report:
     try:
         _prove_same(program, conf)
         _prove_can_start(job, program, reading)
-        section = conf.program(program.name)
-        patience_s = (section.stopwaitsecs if section else 10.0) + _MARGIN_S
-        _call(conf, "supervisor.stopProcess", full, True, patience_s)
+        _call(conf, "supervisor.stopProcess", full)
     except (OSError, Refused, supervisor_rpc.RpcFailure) as error:
         return refused(error)
-    said = f"stopped {program.name}{_connections(program)}{free_lock(section, job.proc)}"
+    said = f"stopped {program.name}{_connections(program)}"
+    if not _has_stopped(conf, full):
+        return Report(False, f"asked {program.name} to stop, which it did not within {LONGEST_STOP_S:.0f} s")
+    said += free_lock(conf.program(program.name), job.proc)
     try:
-        _call(conf, "supervisor.startProcess", full, False, supervisor_rpc.DEADLINE_S)
+        _call(conf, "supervisor.startProcess", full)
     except supervisor_rpc.RpcFailure as failure:
         return Report(False, f"{said}; but it did not start again: {failure}")
     return Report(False, f"{said}; started it again")
+
+
+def _has_stopped(conf: SupervisorConf, full: str) -> bool:
+    """Wait until Supervisor calls it ended; after its stopwaitsecs Supervisor kills it itself."""
+    until = clock.monotonic() + LONGEST_STOP_S
+    while clock.monotonic() < until:
+        with contextlib.suppress(supervisor_rpc.RpcFailure):
+            if _info(conf, full)["statename"] not in ("STOPPING", "RUNNING", "STARTING"):
+                return True
+        time.sleep(LOOK_AGAIN_S)
+    return False
+
+
+def _info(conf: SupervisorConf, full: str) -> dict[str, Any]:
+    asked: list[tuple[str, tuple[object, ...]]] = [("supervisor.getProcessInfo", (full,))]
+    return dict(supervisor_rpc.call(conf.socket or "", asked, conf.username, conf.password)[0])
 
 
 def go_on(program: ProgramReading, reading: SupervisorReading) -> str | None:
@@ -38,7 +60,7 @@ def go_on(program: ProgramReading, reading: SupervisorReading) -> str | None:
     if program.state != "STOPPED":
         return None
     try:
-        _call(reading.conf, "supervisor.startProcess", _full(program.name), False, supervisor_rpc.DEADLINE_S)
+        _call(reading.conf, "supervisor.startProcess", _full(program.name))
     except supervisor_rpc.RpcFailure as failure:
         return f"{program.name} was stopped to be restarted and does not start: {failure}"
     return f"started {program.name}, which an agent had stopped before it ended"
@@ -53,14 +75,13 @@ def _connections(program: ProgramReading) -> str:
     return f", which had {count} open connection{'' if count == 1 else 's'}" if isinstance(count, int) else ""
 
 
-def _call(conf: SupervisorConf, method: str, name: str, wait: bool, deadline_s: float) -> None:
-    supervisor_rpc.call(conf.socket or "", [(method, (name, wait))], conf.username, conf.password, deadline_s)
+def _call(conf: SupervisorConf, method: str, name: str) -> None:
+    supervisor_rpc.call(conf.socket or "", [(method, (name, False))], conf.username, conf.password)
 
 
 def _prove_same(program: ProgramReading, conf: SupervisorConf) -> None:
     """It is still the process that was judged: somebody may have restarted it meanwhile."""
-    asked: list[tuple[str, tuple[object, ...]]] = [("supervisor.getProcessInfo", (_full(program.name),))]
-    row = supervisor_rpc.call(conf.socket or "", asked, conf.username, conf.password)[0]
+    row = _info(conf, _full(program.name))
     pid = program.identity.pid if program.identity else 0
     if row["statename"] != "RUNNING" or row["pid"] != pid:
         raise Refused(f"{program.name} is {row['statename']} as process {row['pid']}, and {pid} was judged")

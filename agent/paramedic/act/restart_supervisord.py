@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 
 from paramedic.act.bring_up import bring_up
@@ -13,7 +11,7 @@ from paramedic.act.lock_file import free_lock
 from paramedic.act.plan import plan_of
 from paramedic.act.restore_socket import of_daemon, prove_running
 from paramedic.act.rungs import free, restore
-from paramedic.act.supersede import prove_hung, prove_settleable, replace_foreign, settle_all, stop_hung
+from paramedic.act.supersede import children_of, prove_hung, prove_settleable, replace_foreign, settle_all, stop_hung
 from paramedic.host import files, launch, unix_diag
 from paramedic.host.busy import now_is_no_time
 from paramedic.host.processes import running, same_file
@@ -46,14 +44,13 @@ def restart_supervisord(job: Job) -> Report:
             raise Refused(f"it cannot start, so nothing was stopped: {cannot}")
         survivors = [orphan.child for orphan in reading.orphans]
         prove_settleable(survivors, conf, job.proc)
+        children = children_of(reading, job.proc) if is_hung else []
         if foreign is not None:
             done.append(replace_foreign(foreign, job))
         if is_hung:
-            said, children = stop_hung(reading, job.proc)
-            done.append(said)
-            survivors += children
+            done.append(stop_hung(reading, job.proc))
         done += _clear(conf, job)
-        done += settle_all(survivors, conf, job.proc)
+        done += settle_all([*survivors, *children], conf, job.proc)
         locks = "".join(free_lock(program, job.proc) for program in conf.programs)
         prove_gone(job, conf)
         result = launch.start(path, plan, conf.name, f"{job.stamp}", conf.nodaemon)
@@ -98,13 +95,8 @@ def prove_gone(job: Job, conf: SupervisorConf) -> None:
 
 
 def _clear(conf: SupervisorConf, job: Job) -> list[str]:
-    """Free the path: supervisord itself loops for ever on a folder or on another user's dead socket (facts A1). A
-    pidfile that names a dead process goes, too. What was done to the path.
+    """Free the path: supervisord itself loops for ever on a folder or on another user's dead socket (facts A1). Its
+    pidfile it overwrites itself. What was done to the path.
     """
     said = free(conf.socket, 0, job.stamp) if conf.socket is not None else ""
-    if conf.pidfile is not None:
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            content = files.read_text(conf.pidfile, 64).strip()
-            if content.isdigit() and job.proc.identify(int(content)) is None:
-                os.unlink(conf.pidfile)
     return [said.removeprefix("; ")] if said else []

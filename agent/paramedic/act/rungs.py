@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from paramedic.act.job import Refused
-from paramedic.host import files, relaying, unix_diag, unlinked
+from paramedic.host import files, folders, relaying, unix_diag, unlinked
 from paramedic.host.proc import Proc
 from paramedic.model.readings import FolderReading, Identity, PathKind, PathReading
 from paramedic.model.supervision import SocketReading
@@ -85,6 +86,7 @@ def _reached(guarded: Guarded, proc: Proc, prove: Prove) -> Iterator[int]:
         why = f"no hard link of it was kept, and its file without a name cannot be reached: {error.strerror}"
         raise NoRung(f"{why} (needs root and Linux 5.6)" if os.geteuid() else why) from error
     try:
+        _prove_named(live, guarded)
         prove(live)
         if not guarded.may_relay:
             raise NoRung(
@@ -94,6 +96,19 @@ def _reached(guarded: Guarded, proc: Proc, prove: Prove) -> Iterator[int]:
         yield live
     finally:
         os.close(live)
+
+
+def _prove_named(live: int, guarded: Guarded) -> None:
+    """The kernel remembers under which name the socket was bound (unix(7)): it must be this path, not one elsewhere
+    that was made to look alike. supervisord binds `PATH.PID` and links that to PATH.
+    """
+    if -1 in (*guarded.runs_as, guarded.uid, guarded.gid):
+        raise Refused(f"process {guarded.owner.pid} changes its user: on whose behalf a relay would run is not clear")
+    parent = os.path.realpath(Path(guarded.path).parent)
+    bound = os.readlink(f"/proc/self/fd/{live}").removesuffix(" (deleted)").removesuffix("//deleted")
+    wanted = rf"{re.escape(os.path.join(parent, Path(guarded.path).name))}(\.\d+)?"
+    if re.fullmatch(wanted, bound) is None:
+        raise Refused(f"the socket of process {guarded.owner.pid} was bound at {bound}, not at {guarded.path}")
 
 
 def _relay(guarded: Guarded, proc: Proc, stamp: int, prove: Prove) -> str:
@@ -126,7 +141,7 @@ def _make_folder(guarded: Guarded) -> str:
     was = guarded.folder
     if was is None:
         raise Refused(f"{parent} is gone, and how it was is not known: make it, and it is tried again")
-    files.make_folder(parent, was.uid, was.gid, was.mode)
+    folders.make(parent, was.uid, was.gid, was.mode, guarded.runs_as[0])
     return f"made {parent} again; "
 
 
@@ -165,7 +180,7 @@ def of_socket(reading: SocketReading) -> Guarded:
         uid=reading.uid,
         gid=reading.gid,
         mode=reading.mode & 0o777,
-        runs_as=(reading.uid, reading.gid),
+        runs_as=reading.runs_as,
         may_relay=reading.entry.relay,
         folder=reading.folder,
     )

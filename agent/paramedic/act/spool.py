@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paramedic.host import clock, files
+from paramedic.host import clock, files, folders
 from paramedic.host.commands import run
 from paramedic.model.stack import NotifyConf
 
@@ -46,7 +46,7 @@ class Spool:
     def start(self) -> None:
         """Begin delivering, what an earlier agent left first."""
         if self.is_configured:
-            files.own_folder(str(self._folder))
+            folders.own(str(self._folder))
             self._thread = threading.Thread(target=self._deliver_all, name="notify", daemon=True)
             self._thread.start()
 
@@ -70,7 +70,7 @@ class Spool:
         self._count += 1
         name = f"{stamp:017.6f}-{self._count:06d}.json"
         try:
-            files.own_folder(str(self._folder))
+            folders.own(str(self._folder))
             files.write_private(str(self._folder / name), json.dumps(document).encode())
         except OSError as error:
             log.error("cannot keep the notice for notify.command: %s", error)

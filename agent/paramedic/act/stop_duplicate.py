@@ -63,7 +63,10 @@ def _prove_reachable(guarded: Guarded, reading: SupervisorReading, keeper: Ident
 
 def _stop(rival: Rival, reading: SupervisorReading, proc: Proc) -> list[str]:
     """Stop one daemon in order, with its own programs; those it leaves behind are settled."""
-    pid = rival.identity.pid
+    pid, keeper = rival.identity.pid, reading.keeper.pid if reading.keeper else 0
+    unit = proc.unit(pid)
+    if unit is not None and unit == proc.unit(keeper):
+        raise Refused(f"both run in {unit}: its stop would end the keeper, too")
     with proven(rival.identity, None, proc) as fd:
         said = [stop_unit(rival.identity, proc) + stop(fd, pid, longest_stop_s(reading))]
     for child in rival.children:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
 from paramedic.act.job import Job, Refused
@@ -12,7 +13,7 @@ from paramedic.host import pidfd, supervisor_rpc, systemd, unlinked
 from paramedic.host.lineage import child_of, doubt_of
 from paramedic.host.proc import Proc
 from paramedic.host.unix_diag import listeners
-from paramedic.model.readings import Holder
+from paramedic.model.readings import Holder, Identity
 from paramedic.model.stack import SupervisorConf
 from paramedic.model.supervision import ChildRecord, SupervisorReading
 
@@ -20,6 +21,7 @@ HUNG_TERM_S = 3.0
 FOREIGN_S = 60.0
 UNIT_S = 120.0
 WATCHED_S = 1.0
+GONE = Identity(0, 0)
 
 
 def prove_hung(reading: SupervisorReading, proc: Proc) -> bool:
@@ -46,18 +48,36 @@ def prove_hung(reading: SupervisorReading, proc: Proc) -> bool:
     raise Refused(f"supervisord {daemon.pid} works again")
 
 
-def stop_hung(reading: SupervisorReading, proc: Proc) -> tuple[str, list[ChildRecord]]:
-    """TERM, a short wait, KILL; (what was done, its children, who survive it). Raises Refused."""
+def children_of(reading: SupervisorReading, proc: Proc) -> list[ChildRecord]:
+    """The programs of a daemon that survive its end: those recorded, and those that say so; proven before it ends."""
+    daemon = reading.daemon
+    if daemon is None:
+        return []
+    living = {pid for pid in proc.children(daemon.pid) if proc.identify(pid)}
+    found = {child.identity.pid: child for child in reading.recorded if proc.is_alive(child.identity)}
+    found |= {pid: child for pid in living if pid not in found and (child := child_of(pid, daemon, proc))}
+    strangers = sorted(living - set(found))
+    if strangers:
+        raise Refused(f"process {strangers[0]} is a child of supervisord {daemon.pid}, and of no program that is known")
+    mine = [child for pid, child in found.items() if pid in living]
+    for child in mine:
+        doubt = doubt_of(replace(child, master=GONE), reading.conf, proc)
+        if doubt:
+            raise Refused(f"{child.program} ({child.identity.pid}) would survive it, and {doubt}")
+    return mine
+
+
+def stop_hung(reading: SupervisorReading, proc: Proc) -> str:
+    """TERM, a short wait, KILL; what was done. Raises Refused."""
     daemon = reading.daemon
     if daemon is None:
         raise Refused("the daemon is gone")
-    children = [child for pid in proc.children(daemon.pid) if (child := child_of(pid, daemon, proc))]
     unit = systemd.owning_unit(proc.unit(daemon.pid), daemon.pid)
     with proven(daemon, reading.socket_inode, proc) as fd:
         said = stop_unit(daemon, proc) + stop(fd, daemon.pid, HUNG_TERM_S)
     if unit is not None and systemd.settle(unit, UNIT_S).code != 0:
         raise Refused(f"{said}; but systemd did not finish stopping {unit}")
-    return said, children
+    return said
 
 
 def replace_foreign(foreign: Holder, job: Job) -> str:

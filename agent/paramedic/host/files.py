@@ -9,9 +9,10 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from paramedic.host.folders import folder, private
 from paramedic.model.readings import PathKind, PathReading
 
 _KINDS = {
@@ -40,32 +41,6 @@ def look(path: str) -> PathReading:
     return PathReading(kind, number(found), stat.S_IMODE(found.st_mode), found.st_uid, found.st_size, gid=found.st_gid)
 
 
-@contextlib.contextmanager
-def folder(path: str) -> Iterator[int]:
-    """A descriptor of a folder. Links on the way are followed (/var/run is one), but not out of
-    world-writable folders, where anybody could have planted them.
-    """
-    real = os.path.realpath(path)
-    for part in [Path(path), *Path(path).parents]:
-        if part.is_symlink() and part.parent.stat().st_mode & stat.S_IWOTH:
-            raise PermissionError(errno.EPERM, "a symbolic link in a world-writable folder is not followed", str(part))
-    fd = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def own_folder(path: str) -> None:
-    """Make sure that `path` is a 0700 folder of ours; raises OSError(EPERM) if it is somebody else's."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-    found = os.lstat(path)
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    if not is_ours or stat.S_IMODE(found.st_mode) & 0o077:
-        raise PermissionError(errno.EPERM, "it exists and is not a private folder of ours (chmod 700)", path)
-
-
 def keep_folder(path: str) -> str:
     """Where the keep-link of the socket at `path` lives: beside it, so that it is on the same mount."""
     return str(Path(path).parent / f".paramedic-{os.geteuid()}")
@@ -79,8 +54,7 @@ def keep_link(path: str) -> str:
 def refresh_link(source: str, target: str, inode: int) -> None:
     """Make `target` another name of `source`, which must be the inode that was read."""
     target_path = Path(target)
-    own_folder(str(target_path.parent))
-    with folder(str(Path(source).parent)) as here, folder(str(target_path.parent)) as there:
+    with folder(str(Path(source).parent)) as here, private(str(target_path.parent)) as there:
         fresh = f"{target_path.name}.new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(fresh, dir_fd=there)
@@ -93,7 +67,7 @@ def refresh_link(source: str, target: str, inode: int) -> None:
 
 def link_back(kept: str, path: str, inode: int) -> None:
     """Give the kept inode its path again; never overwrites: EEXIST when something stands there."""
-    with folder(str(Path(kept).parent)) as here, folder(str(Path(path).parent)) as there:
+    with private(str(Path(kept).parent)) as here, folder(str(Path(path).parent)) as there:
         name = Path(kept).name
         found = os.stat(name, dir_fd=here, follow_symlinks=False)
         if number(found) != inode or not stat.S_ISSOCK(found.st_mode):
@@ -192,26 +166,14 @@ def touch_newer(path: str, now: float) -> int:
         os.close(fd)
 
 
-def make_folder(path: str, uid: int, gid: int, mode: int) -> None:
-    """Make one folder that vanished as it was; FileExistsError where it is there, OSError where its parent is not."""
-    with folder(str(Path(path).parent)) as there:
-        name = Path(path).name
-        os.mkdir(name, 0o700, dir_fd=there)
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
-        try:
-            if (uid, gid) != (os.geteuid(), os.getegid()):
-                os.fchown(fd, uid, gid)
-            os.fchmod(fd, mode)
-        finally:
-            os.close(fd)
-
-
 @contextlib.contextmanager
 def pinned(path: str, inode: int) -> Iterator[str]:
-    """A name that means this very inode, whatever happens to the path; raises OSError(ESTALE) if it is another one."""
-    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """A name that means this very socket, whatever happens to the path; raises OSError(ESTALE) if it is another one."""
+    with folder(str(Path(path).parent)) as there:
+        fd = os.open(Path(path).name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
     try:
-        if number(os.fstat(fd)) != inode:
+        found = os.fstat(fd)
+        if number(found) != inode or not stat.S_ISSOCK(found.st_mode):
             raise OSError(errno.ESTALE, "something else stands there now", path)
         yield f"/proc/self/fd/{fd}"
     finally:
@@ -244,28 +206,12 @@ def freshen(path: str, now: float, older_than_s: float) -> None:
             os.utime(path, (now, now), follow_symlinks=False)
 
 
-def write_as(path: str, data: bytes, uid: int, gid: int, mode: int) -> None:
-    """Replace the file at `path` atomically, owned and readable as said."""
-    _replace(path, data, lambda fd: _own(fd, uid, gid, mode))
-
-
-def _own(fd: int, uid: int, gid: int, mode: int) -> None:
-    if (uid, gid) != (os.geteuid(), os.getegid()):
-        os.fchown(fd, uid, gid)
-    os.fchmod(fd, mode)
-
-
 def write_private(path: str, data: bytes) -> None:
     """Replace the file at `path` atomically with 0600 content of ours."""
-    _replace(path, data, lambda _: None)
-
-
-def _replace(path: str, data: bytes, prepare: Callable[[int], None]) -> None:
     target = Path(path)
     fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with open(fd, "wb") as file:
-            prepare(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -274,6 +220,16 @@ def _replace(path: str, data: bytes, prepare: Callable[[int], None]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def read_tail(path: str, most: int) -> str:
+    """The last `most` bytes of a regular file as text; raises OSError, ValueError for another kind: it never waits."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("not a regular file")
+        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        return file.read(most).decode("utf-8", "replace")
 
 
 def read_text(path: str, most: int) -> str:

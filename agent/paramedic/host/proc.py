@@ -134,9 +134,9 @@ class Proc:
         return {name: value.split() for name, _, value in lines}
 
     def uid(self, pid: int) -> int | None:
-        """The effective uid."""
-        words = self.status(pid).get("Uid", [])
-        return int(words[1]) if len(words) > 1 else None
+        """The uid, if real, effective, saved and file system uid are one: a set-uid program is nobody's for sure."""
+        words = set(self.status(pid).get("Uid", []))
+        return int(words.pop()) if len(words) == 1 else None
 
     def gid(self, pid: int) -> int | None:
         """The effective gid."""

@@ -16,12 +16,13 @@ from paramedic.host.proc import Proc
 from paramedic.host.recipe import MODULE, conf_argument
 from paramedic.model.readings import Identity
 
+MIXED = -1
 _SEARCH = ("etc/supervisord.conf", "supervisord.conf")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One living process of the walk."""
+    """One living process of the walk; `uid` is MIXED for a set-uid program, whose arguments its caller chose."""
 
     identity: Identity
     ppid: int
@@ -37,16 +38,26 @@ def walk(proc: Proc) -> list[Row]:
         stat = proc.stat(process.pid)
         argv, uids = process.info["cmdline"], process.info["uids"]
         if stat and stat.is_alive and argv and uids:
-            found.append(Row(stat.identity, stat.ppid, uids.effective, tuple(argv)))
+            uid = uids.effective if uids.real == uids.effective == uids.saved else MIXED
+            found.append(Row(stat.identity, stat.ppid, uid, tuple(argv)))
     return found
 
 
 def supervisords(rows: list[Row], proc: Proc) -> list[tuple[Row, str]]:
     """Each running supervisord with the conf it was started with; a fork that has not yet exec'd is left out."""
-    found = [row for row in rows if is_supervisord(row.argv)]
+    found = [row for row in rows if is_supervisord(row.argv) and runs_python(row.identity.pid, proc)]
     argvs = {row.identity.pid: row.argv for row in found}
     pairs = ((row, conf_of(row, proc)) for row in found if argvs.get(row.ppid) != row.argv)
     return [(row, conf) for row, conf in pairs if conf is not None]
+
+
+def runs_python(pid: int, proc: Proc) -> bool:
+    """Whether its program is a Python, or a packed supervisord: anybody can choose the arguments of set-uid programs.
+
+    True where we may not look; then we may not do anything to it either.
+    """
+    exe = proc.link(pid, "exe")
+    return exe is None or Path(exe).name.startswith(("python", "pypy", "supervisord"))
 
 
 def is_supervisord(argv: tuple[str, ...]) -> bool:

@@ -7,18 +7,22 @@ argv, unit properties, the journal or JSON.
 from __future__ import annotations
 
 import getopt
+import hashlib
 import json
 import os
 import re
 import shutil
+import stat
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from paramedic.host import files, systemd
+from paramedic.host import files, folders, systemd
 from paramedic.host.commands import Person
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
 
+MOST_BYTES = 1 << 20
 FLAGS = ("-c", "--configuration")
 MODULE = "supervisor.supervisord"
 # supervisor/options.py, ServerOptions: the command line of supervisord.
@@ -32,7 +36,9 @@ LONG = re.findall(
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything exec(2) needs to make the same daemon again. `limits` maps RLIMIT_ names to (soft, hard)."""
+    """Everything exec(2) needs to make the same daemon again. `limits` maps RLIMIT_ names to (soft, hard), `digest` is
+    that of its conf's files when it was seen healthy.
+    """
 
     argv: tuple[str, ...]
     cwd: str
@@ -43,6 +49,7 @@ class Recipe:
     umask: int
     limits: dict[str, tuple[int, int]]
     unit: str | None
+    digest: str | None = None
 
     @property
     def person(self) -> Person:
@@ -60,7 +67,7 @@ def observe(proc: Proc, identity: Identity, conf: str) -> Recipe | None:
     argv, env = proc.cmdline(identity.pid), proc.environ(identity.pid)
     cwd, exe = proc.link(identity.pid, "cwd"), proc.link(identity.pid, "exe")
     status = proc.status(identity.pid)
-    if not argv or env is None or cwd is None or exe is None or "Uid" not in status:
+    if not argv or env is None or cwd is None or exe is None or len(set(status.get("Uid", ()))) != 1:
         return None
     recipe = Recipe(
         argv=with_conf(_absolute(argv, env, exe), conf),
@@ -74,6 +81,30 @@ def observe(proc: Proc, identity: Identity, conf: str) -> Recipe | None:
         unit=systemd.owning_unit(proc.unit(identity.pid), identity.pid),
     )
     return recipe if proc.is_alive(identity) else None
+
+
+def digest_of(paths: Iterable[str]) -> str:
+    """SHA-256 over the files of a conf; raises OSError or ValueError where one cannot be read."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(f"{path}\0{files.read_text(path, MOST_BYTES)}\0".encode())
+    return found.hexdigest()
+
+
+def why_untrusted(recipe: Recipe, paths: tuple[str, ...]) -> str | None:
+    """A root daemon runs what its conf says: where others than root can write that, only what was healthy counts."""
+    writable = next((path for path in paths if _others_write(path) or _others_write(str(Path(path).parent))), None)
+    if recipe.uid != 0 or os.geteuid() != 0 or writable is None:
+        return None
+    if recipe.digest is None or recipe.digest != digest_of(paths):
+        what = f"its daemon runs as root, and others than root can write {writable}"
+        return f"{what}, which is not what it was when it was last seen healthy: give it to root, or start it by hand"
+    return None
+
+
+def _others_write(path: str) -> bool:
+    found = os.stat(path)
+    return found.st_uid != 0 or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def conf_argument(argv: tuple[str, ...]) -> str | None:
@@ -128,7 +159,7 @@ def path_of(state_dir: str, name: str) -> str:
 
 def save(path: str, recipe: Recipe) -> None:
     """Write the recipe for its owner's eyes only."""
-    files.own_folder(str(Path(path).parent))
+    folders.own(str(Path(path).parent))
     files.write_private(path, json.dumps(asdict(recipe), sort_keys=True).encode())
 
 

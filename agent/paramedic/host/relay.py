@@ -114,8 +114,10 @@ class Relay:
         for flow in (flow for pair in self.pairs for flow in pair):
             source, sink = flow.source.fileno(), flow.sink.fileno()
             may_read = not flow.waiting and not flow.is_over
-            wanted[source] = wanted.get(source, 0) | (select.POLLIN if may_read else 0)
-            wanted[sink] = wanted.get(sink, 0) | (select.POLLOUT if flow.waiting else 0)
+            if may_read or flow.is_done:
+                wanted[source] = wanted.get(source, 0) | (select.POLLIN if may_read else 0)
+            if flow.waiting:
+                wanted[sink] = wanted.get(sink, 0) | select.POLLOUT
         return wanted
 
     def _move(self, pair: tuple[Flow, Flow], ready: dict[int, int]) -> None:

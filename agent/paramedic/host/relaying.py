@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from paramedic.host import files, pidfd, systemd
+from paramedic.host import files, folders, pidfd, systemd
 from paramedic.host.commands import run
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, PathReading
@@ -92,9 +92,8 @@ def start(wanted: Wanted, proc: Proc) -> Relay:
     something stands there.
     """
     folder = files.keep_folder(wanted.path)
-    files.own_folder(folder)
     name = f"{Path(wanted.path).name}.own"
-    with files.folder(folder) as kept, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    with folders.private(folder) as kept, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=kept)
         listener.bind(f"/proc/self/fd/{kept}/{name}")

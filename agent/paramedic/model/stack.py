@@ -117,7 +117,10 @@ class ProgramConf:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorConf:
-    """What a supervisord.conf says, expanded like supervisor/options.py does it, read with configparser."""
+    """What a supervisord.conf says, expanded like supervisor/options.py does it, read with configparser.
+
+    `files` are the conf and everything it includes.
+    """
 
     name: str
     conf: str
@@ -134,6 +137,7 @@ class SupervisorConf:
     control_user: str | None = None
     identifier: str | None = None
     nodaemon: bool = False
+    files: tuple[str, ...] = ()
 
     def program(self, full_name: str) -> ProgramConf | None:
         """The section behind a program as Supervisor calls it: `name` or `group:name`."""

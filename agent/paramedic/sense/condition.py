@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pwd
 import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from paramedic.host import files
-from paramedic.host.proc import Proc, readable
+from paramedic.host import pidfile
+from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, PathReading
 from paramedic.model.stack import SupervisorConf
 from paramedic.model.supervision import ChildRecord, Denied, Pidfile, Silence
@@ -67,17 +68,15 @@ def pidfile_of(conf: SupervisorConf, daemon: Identity, age_s: float, holders: Ho
     if conf.pidfile is None or age_s < PIDFILE_AFTER_S:
         return None
     try:
-        content = files.read_text(conf.pidfile, 4096).strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return Pidfile(conf.pidfile, "")
-    except ValueError:
-        return Pidfile(conf.pidfile, "what is no pid")
-    except OSError:
+        pid = pidfile.read(conf.pidfile)
+    except PermissionError:
         return None
-    if content == str(daemon.pid):
+    except OSError as error:
+        return Pidfile(conf.pidfile, "what is no pid") if error.errno in (errno.EINVAL, errno.ELOOP) else None
+    if pid == daemon.pid:
         return None
-    other = proc.identify(int(content)) if content.isdecimal() and len(content) < 12 else None
-    shown = readable(content)[:40] if content else "nothing"
+    other = proc.identify(pid) if pid else None
+    shown = "" if pid is None else str(pid) if pid else "nothing"
     return Pidfile(conf.pidfile, shown, holders.describe(other) if other else None)
 
 

@@ -95,6 +95,17 @@ def is_listening(path: str) -> bool:
         return False
 
 
+def sees_same_folder(pid: int, path: str, proc: Proc) -> bool:
+    """Whether a process finds our very folder at that place; anybody may bind that name in a tree of their own."""
+    parent = str(Path(path).parent)
+    try:
+        return os.path.samestat(os.stat(f"{proc.root}/{pid}/root{os.path.realpath(parent)}"), os.stat(parent))
+    except FileNotFoundError:
+        return not os.path.exists(parent)
+    except OSError:
+        return os.geteuid() != 0
+
+
 def folder_of(path: str) -> FolderReading | None:
     """The folder of a path, as it is."""
     with contextlib.suppress(OSError):

@@ -60,7 +60,7 @@ class Programs:
             self._since.clear()
         group, name = str(row["group"]), str(row["name"])
         full = name if group == name else f"{group}:{name}"
-        identity, state = self._proc.identify(int(row["pid"])), str(row["statename"])
+        identity, state = self._child(int(row["pid"]), daemon), str(row["statename"])
         age_s = self._proc.age_s(identity) if identity else max(0.0, float(row["now"]) - float(row["start"]))
         tree = [one for pid in self._proc.tree(identity.pid) if (one := self._proc.identify(pid))] if identity else []
         self._trees[full] = {one: self._proc.rss_bytes(one.pid) or 0 for one in tree}
@@ -85,6 +85,11 @@ class Programs:
             port_held=self._held(wanted, tree, now) if state in _WANTING else None,
             hint=self._hint(spawnerr, section, daemon) if spawnerr and section else "",
         )
+
+    def _child(self, pid: int, daemon: Identity) -> Identity | None:
+        """The process, if it is the daemon's own child: a daemon may be a user's, and could name any pid."""
+        stat = self._proc.stat(pid) if pid > 0 else None
+        return stat.identity if stat and stat.is_alive and stat.ppid == daemon.pid else None
 
     def _count(self, name: str, start: int, now: float) -> int:
         """How many starts were seen lately, beyond the one that was found at the first look."""

@@ -31,6 +31,8 @@ class SocketSensor:
             holders = [str(self._holders.of(one.socket_inode) or "somebody") for one in bound]
             return Unreadable(f"several still listen under the name {self.entry.path}: {'; '.join(holders)}")
         owner = self._holders.of(listener.socket_inode) if listener else None
+        if owner is not None and not at.sees_same_folder(owner.identity.pid, self.entry.path, self._proc):
+            return Unreadable(f"{owner} listens under that name in another file system tree, e.g. a container")
         if listener is not None and owner is None:
             return Unreadable(f"not allowed to see who listens on {self.entry.path}")
         live = listener.file_inode if listener else None
@@ -49,6 +51,7 @@ class SocketSensor:
             uid=uid,
             gid=gid,
             mode=mode,
+            runs_as=self._user(owner),
             folder=at.folder_of(self.entry.path) if is_own else known.folder if known else None,
         )
 
@@ -69,9 +72,14 @@ class SocketSensor:
         holder = self._holders.of(listener.socket_inode)
         return holder is not None and holder.identity == known.owner
 
+    def _user(self, owner: Holder | None) -> tuple[int, int]:
+        """(uid, gid) of the server's process; -1 where it has no single one."""
+        pid = owner.identity.pid if owner else 0
+        uid, gid = self._proc.uid(pid), self._proc.gid(pid)
+        return (-1, -1) if uid is None or gid is None else (uid, gid)
+
     def _as_it_was(self, known: SocketKnown | None, owner: Holder | None) -> tuple[int, int, int]:
         """Owner and mode it had while it was healthy; where that was never seen, its server's user and nobody else."""
         if known is not None:
             return known.uid, known.gid, known.mode
-        pid = owner.identity.pid if owner else 0
-        return self._proc.uid(pid) or 0, self._proc.gid(pid) or 0, 0o600
+        return *self._user(owner), 0o600

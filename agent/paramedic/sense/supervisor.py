@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from paramedic.host import files, recipe
+from paramedic.host import clock, files, recipe
 from paramedic.host.lineage import doubt_of, unclaimed
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import Row, of_conf, same_file
@@ -36,6 +36,7 @@ from paramedic.sense.trace import trace_of
 
 WALK_AGAIN_S = 600.0
 LOOK_AGAIN_S = 10.0
+ANSWERED_S = 0.1
 Walk = Callable[[], list[Row]]
 Listeners = Callable[[], list[Listener]]
 
@@ -56,6 +57,7 @@ class SupervisorSensor:
         self._daemons: list[Identity] = []
         self._walked_at = float("-inf")
         self._must_look = False
+        self._well_at = 0.0
         self._held: set[tuple[Identity, int]] = set()
         self._unclaimed: list[ChildRecord] = []
         self._holders = at.Holders(proc)
@@ -159,7 +161,7 @@ class SupervisorSensor:
             kept_inode=at.kept_inode(conf.socket),
             rpc=Unreadable("several daemons run" if rivals else "no daemon runs"),
             seen_alive=known.daemon is not None,
-            trace=None if rivals else trace_of(conf, path, known, self._proc),
+            trace=None if rivals else trace_of(conf, path, known, self._proc, self._well_at),
             recorded=known.children,
             stopped=known.stopped,
             orphans=self._orphans(known, conf, None, set()) if not rivals else (),
@@ -224,6 +226,8 @@ class SupervisorSensor:
         reading = replace(reading, orphans=orphans, denied=barred)
         if daemon is None or conf.socket is None or not isinstance(reading.rpc, RpcReading):
             return reading
+        if reading.rpc.state == "RUNNING":
+            self._well_at = clock.wall() - ANSWERED_S
         named = tuple(replace(program, port_held=with_orphans(program, orphans)) for program in programs)
         self._must_look = any(p.port_held or p.starts or p.state in ("BACKOFF", "FATAL") for p in named)
         return replace(

@@ -11,6 +11,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from paramedic.host.files import read_text
 from paramedic.host.recipe import options_of
 from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
 
@@ -30,7 +31,8 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
     expansions = {"here": here, "host_node_name": os.uname().nodename}
     expansions |= {f"ENV_{name}": value for name, value in env.items()}
     parser = _parser()
-    for name in _included(_read(parser, entry.conf), here, expansions):
+    included = _included(_read(parser, entry.conf), here, expansions)
+    for name in included:
         _read(parser, name)
 
     def get(section: str, option: str) -> str | None:
@@ -55,6 +57,7 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
         programs=tuple(_program(parser, section, expansions) for section in _programs(parser)),
         restart=entry.restart,
         identifier=identifier,
+        files=(entry.conf, *included),
         nodaemon=(get("supervisord", "nodaemon") or "").lower() in ("true", "yes", "on", "1"),
         socket_mode=_octal(get("unix_http_server", "chmod")),
         socket_owner=get("unix_http_server", "chown"),
@@ -111,11 +114,11 @@ def _included(parser: configparser.RawConfigParser, here: str, expansions: dict[
 
 
 def _read(parser: configparser.RawConfigParser, name: str) -> configparser.RawConfigParser:
-    if Path(name).stat().st_size > MAX_BYTES:
-        raise ConfUnreadable(f"{name} is larger than {MAX_BYTES // 1024} KiB")
     try:
-        parser.read_string(Path(name).read_text("utf-8"), name)
-    except (configparser.Error, UnicodeDecodeError) as error:
+        parser.read_string(read_text(name, MAX_BYTES), name)
+    except ValueError as error:
+        raise ConfUnreadable(f"{name}: {error}") from error
+    except configparser.Error as error:
         raise ConfUnreadable(str(error).splitlines()[0]) from error
     return parser
 
@@ -150,7 +153,7 @@ def _program(parser: configparser.RawConfigParser, section: str, expansions: dic
             return value
 
     def seconds(option: str, default: float) -> float:
-        value = parser.get(section, option, fallback="")
+        value = text(option) or ""
         return float(value) if value.replace(".", "", 1).isdigit() else default
 
     return ProgramConf(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from datetime import datetime
@@ -18,11 +19,13 @@ CLOCK_SLACK_S = 2.0
 _LAST_WORDS = re.compile(r"supervisord started with pid|received SIG\w+ indicating (?:exit|restart) request")
 
 
-def trace_of(conf: SupervisorConf, path: PathReading, known: SupervisorKnown, proc: Proc) -> ExitTrace:
-    """What the last daemon of this conf left behind."""
+def trace_of(conf: SupervisorConf, path: PathReading, known: SupervisorKnown, proc: Proc, well_at: float) -> ExitTrace:
+    """What the last daemon of this conf left behind. `well_at` is when (epoch seconds) it last answered RUNNING: what
+    its log says from before was another one's farewell, or a restart that it survived.
+    """
     pidfile_left = bool(conf.pidfile and os.path.lexists(conf.pidfile))
     born = clock.wall() - proc.age_s(known.daemon) if known.daemon else 0.0
-    said = last_word(conf.logfile, max(born - CLOCK_SLACK_S, _began(conf.socket)))
+    said = last_word(conf.logfile, max(born - CLOCK_SLACK_S, _began(conf.socket), well_at))
     return ExitTrace(path.kind is PathKind.SOCKET, pidfile_left, said, known.was_leaving)
 
 
@@ -40,10 +43,8 @@ def last_word(logfile: str | None, since: float) -> str | None:
     Lines of an earlier life do not count: at loglevel=warn a start is not logged, but a stop is.
     """
     try:
-        with open(logfile or "", "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
+        lines = files.read_tail(logfile or "", LOG_TAIL_BYTES).splitlines()
+    except (OSError, ValueError):
         return None
     for line in reversed(lines):
         if _LAST_WORDS.search(line):
@@ -53,7 +54,7 @@ def last_word(logfile: str | None, since: float) -> str | None:
 
 def _moment(line: str) -> float:
     """When a line was logged (supervisor/loggers.py: local time); 0.0 where it does not say."""
-    try:
-        return datetime.strptime(line[:19], "%Y-%m-%d %H:%M:%S").timestamp()
-    except ValueError:
-        return 0.0
+    for length, form in ((23, "%Y-%m-%d %H:%M:%S,%f"), (19, "%Y-%m-%d %H:%M:%S")):
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(line[:length], form).timestamp()
+    return 0.0
