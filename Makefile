@@ -15,7 +15,7 @@ SOURCES := $(shell find agent policies systemd -type f -not -name '*.pyc')
 # The fault table is run against these versions of supervisor, each in an environment of its own, and the locked one.
 OLDER := $(patsubst tests/harness/locks/%.txt,$(VENV)/%/.installed,$(wildcard tests/harness/locks/supervisor-*.txt))
 
-.PHONY: help demo test check unit bench mutants docs lock wheel clean
+.PHONY: help demo test check unit bench chaos mutants docs lock wheel clean
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
@@ -55,8 +55,11 @@ test: check $(OLDER)  ## Every check and every test that this machine can run (u
 unit: $(VENV)/.installed  ## The fast tests only
 	@$(BIN)/python -m pytest tests/unit tests/scenarios
 
-bench: $(VENV)/.installed  ## What the product costs: CPU per pass, replay (under 3 minutes)
+bench: $(VENV)/.installed  ## What the product costs, and the deleted socket beside Monit and SIGHUP (under 8 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m bench
+
+chaos: $(VENV)/.installed  ## Two hundred random sequences of faults on a real stack, into docs/chaos.md (under 40 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m stack.chaos 200
 
 mutants: $(VENV)/.installed  ## Would a test notice a wrong line in evaluate, track or decide? (under 5 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m mutation

@@ -25,6 +25,16 @@ from harness.waiting import wait_for
 
 HEALED_S = 90.0
 LOOK_S = 0.1
+WHOLE = 200
+PAGE = Path(__file__).parents[2] / "docs" / "chaos.md"
+HEAD = """# Chaos
+
+The last `make chaos`: random sequences of two to four faults, some at once, some while the last is being healed, under one
+running agent. Each must end with one daemon that answers at its path, one Daphne that serves, and nothing open in the
+agent. A second uWSGI, a second supervisord with its program, an editor and a `tail` run beside it and must stay the
+processes they were.
+
+"""
 
 
 class Chaos:
@@ -184,6 +194,32 @@ class Chaos:
         return names
 
 
+def report(
+    count: int,
+    first: int,
+    took: list[float],
+    failed: int,
+    results: Counter[str],
+    refused: Counter[str],
+    seen: Counter[str],
+) -> str:
+    """What a run saw, as a page."""
+    whole = len(took) if not failed else 0
+    ordered = sorted(took) or [0.0]
+    lines = [
+        f"- {len(took)} of {count} sequences ended healthy (seeds {first} to {first + count - 1}); {failed} did not",
+        f"- from the first fault to health: median {ordered[len(ordered) // 2]:.1f} s, worst {ordered[-1]:.1f} s",
+        f"- incidents: {', '.join(f'{n} {result}' for result, n in results.most_common())}",
+        f"- refusals on the way: {', '.join(f'{n} {action}' for action, n in refused.most_common()) or 'none'}",
+        "- bystanders touched: none; two daemons at once: never" if whole else "- FAILED: see above",
+        "",
+        "| times | fault |",
+        "|---|---|",
+        *(f"| {times} | {name} |" for name, times in seen.most_common()),
+    ]
+    return "\n".join(lines)
+
+
 def main(words: list[str]) -> int:
     """The number of sequences that failed."""
     from conftest import make_stack
@@ -208,13 +244,10 @@ def main(words: list[str]) -> int:
         refused = Counter(a["action"] for i in stack.history() for a in i["actions"] if a["outcome"] == "refused")
     finally:
         stack.close()
-    took = sorted(took) or [0.0]
-    print(f"{len(took)} of {count} sequences ended healthy (seeds {first} to {first + count - 1}), {failed} did not")
-    print(f"to health after the last fault: median {took[len(took) // 2]:.1f} s, worst {took[-1]:.1f} s")
-    print(f"incidents: {dict(results)}; refusals on the way: {dict(refused)}")
-    print("no bystander touched, never two daemons at once" if not failed else "FAILED")
-    for name, times in seen.most_common():
-        print(f"  {times:4} x {name}")
+    page = report(count, first, took, failed, results, refused, seen)
+    print(page)
+    if count >= WHOLE:
+        PAGE.write_text(HEAD + page + "\n")
     return failed
 
 

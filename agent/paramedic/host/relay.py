@@ -17,7 +17,8 @@ import time
 CHUNK = 64 * 1024
 MOST_PAIRS = 200
 LOOK_S = 1.0
-SETTLE_S = 10.0
+FULL_S = 0.02
+SETTLE_S = 3.0
 FINISH_S = 5.0
 _PR_SET_DUMPABLE = 4
 
@@ -132,19 +133,28 @@ class Relay:
                 flow.source.close()
 
     def _accept(self) -> None:
+        """Reach the server first: while its queue is full the client waits in ours, as it would in the server's own."""
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        server.setblocking(False)
+        is_reached = True
+        try:
+            server.connect(f"/proc/self/fd/{self.live}")
+        except BlockingIOError:
+            server.close()
+            time.sleep(FULL_S)
+            return
+        except OSError:
+            is_reached = False
         try:
             client, _ = self.listener.accept()
         except OSError:
+            server.close()
             return
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        for end in (client, server):
-            end.setblocking(False)
-        try:
-            server.connect(f"/proc/self/fd/{self.live}")
-        except OSError:
+        if not is_reached:
             client.close()
             server.close()
             return
+        client.setblocking(False)
         self.pairs.append((Flow(client, server), Flow(server, client)))
 
     def _remove_own(self) -> None:
