@@ -29,9 +29,9 @@ WHOLE = 200
 PAGE = Path(__file__).parents[2] / "docs" / "chaos.md"
 HEAD = """# Chaos
 
-The last `make chaos`: random sequences of two to four faults, some at once, some while the last is being healed, under one
-running agent. Each must end with one daemon that answers at its path, one Daphne that serves, and nothing open in the
-agent. A second uWSGI, a second supervisord with its program, an editor and a `tail` run beside it and must stay the
+The last `make chaos`: random sequences of two to four faults, some at once, some while the last is being healed, under
+one running agent. Each must end with one daemon that answers at its path, one Daphne that serves, and nothing open in
+the agent. A second uWSGI, a second supervisord with its program, an editor and a `tail` run beside it and must stay the
 processes they were.
 
 """

@@ -262,7 +262,7 @@ def test_a_socket_bound_elsewhere_under_that_name_is_not_given_the_path(tmp_path
         me = Proc().identify(os.getpid())
         assert me is not None
         (elsewhere / "s.sock").unlink()
-        made = Guarded(str(here / "s.sock"), me, kernel, inode, 0, 0, 0o600, (0, 0), may_relay=True)
+        made = Guarded(str(here / "s.sock"), me, kernel, inode, 0, 0, 0o600, (0, 0), may_relay=True, is_proven=False)
         with pytest.raises(Refused, match="was bound at"):
             plan(made, Proc(), lambda _: None)
         right = replace(made, path=str(elsewhere / "s.sock"))

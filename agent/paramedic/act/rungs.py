@@ -23,7 +23,10 @@ Prove = Callable[[str | int], None]
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A live socket and how its path should look. `inode` is its file's, `runs_as` the server's (uid, gid)."""
+    """A live socket and how its path should look. `inode` is its file's, `runs_as` the server's (uid, gid).
+
+    `is_proven`: the server answers for itself, or was recorded while it was healthy; else only the name speaks for it.
+    """
 
     path: str
     owner: Identity
@@ -35,6 +38,7 @@ class Guarded:
     runs_as: tuple[int, int]
     may_relay: bool
     folder: FolderReading | None = None
+    is_proven: bool = True
 
 
 class NoRung(Refused):
@@ -104,6 +108,8 @@ def _prove_named(live: int, guarded: Guarded) -> None:
     """
     if -1 in (*guarded.runs_as, guarded.uid, guarded.gid):
         raise Refused(f"process {guarded.owner.pid} changes its user: on whose behalf a relay would run is not clear")
+    if guarded.is_proven:
+        return
     parent = os.path.realpath(Path(guarded.path).parent)
     bound = os.readlink(f"/proc/self/fd/{live}").removesuffix(" (deleted)").removesuffix("//deleted")
     wanted = rf"{re.escape(os.path.join(parent, Path(guarded.path).name))}(\.\d+)?"
@@ -183,6 +189,7 @@ def of_socket(reading: SocketReading) -> Guarded:
         runs_as=reading.runs_as,
         may_relay=reading.entry.relay,
         folder=reading.folder,
+        is_proven=reading.recorded,
     )
 
 

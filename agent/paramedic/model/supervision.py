@@ -201,8 +201,8 @@ class SupervisorReading:
 class SocketReading:
     """A guarded socket of any server: who listens on it, and what stands at its path.
 
-    `owner` is None where nobody is known to listen, `runs_as` its process's (uid, gid); the rest is as in
-    SupervisorReading.
+    `owner` is None where nobody is known to listen, `runs_as` its process's (uid, gid), `recorded` whether this very
+    socket was seen healthy before; the rest is as in SupervisorReading.
     """
 
     entry: SocketEntry
@@ -218,6 +218,7 @@ class SocketReading:
     mode: int
     folder: FolderReading | None = None
     runs_as: tuple[int, int] = (-1, -1)
+    recorded: bool = False
 
     @property
     def is_reached(self) -> bool:

@@ -52,6 +52,7 @@ class SocketSensor:
             gid=gid,
             mode=mode,
             runs_as=self._user(owner),
+            recorded=known is not None and listener is not None and _is_known(listener, known),
             folder=at.folder_of(self.entry.path) if is_own else known.folder if known else None,
         )
 
@@ -59,7 +60,7 @@ class SocketSensor:
         """The server's listening socket: the one it had, unless it made itself a new one; else the one of that name."""
         standing = [one for one in seen if path.kind is PathKind.SOCKET and one.file_inode == path.inode]
         if known is not None and self._proc.is_alive(known.owner):
-            had = [one for one in seen if (one.socket_inode, one.file_inode) == (known.socket_inode, known.inode)]
+            had = [one for one in seen if _is_known(one, known)]
             if had and not (standing and self._is_of(standing[0], known)):
                 return had[0]
         bound = at.named(self.entry.path, seen)
@@ -83,3 +84,8 @@ class SocketSensor:
         if known is not None:
             return known.uid, known.gid, known.mode
         return *self._user(owner), 0o600
+
+
+def _is_known(listener: Listener, known: SocketKnown) -> bool:
+    """Whether this is the very socket that was seen healthy."""
+    return (listener.socket_inode, listener.file_inode) == (known.socket_inode, known.inode)
