@@ -176,7 +176,7 @@ def by_monit(stack: EmbeddedStack) -> None:
         version = subprocess.run([monit, "-V"], capture_output=True, text=True, timeout=10).stdout.splitlines()[0]
         log = stack.folder / "monit.log"
         wait_for("Monit watches", lambda: log.exists() and "daemon" in log.read_text().lower(), 20)
-        yardstick(stack, f"{version}, 1 s cycle, exec restart", lambda: None)
+        yardstick(stack, f"{version.removeprefix('This is ')}, 1 s cycle, exec restart", lambda: None)
     finally:
         stack.stop(child)
 
