@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.processes import MARK, cmdline, end, end_marked, environ, is_alive, marked
-from harness.waiting import wait_for
+from harness.waiting import PROCESS_STEP_S, wait_for
 
 BIN = Path(sys.executable).parent
 SITE = Path(__file__).parent / "site"
@@ -333,7 +333,7 @@ notify: {{ command: [{notify}], retry: 2s }}
             return mine[-1] if mine and result in ("", mine[-1]["result"]) else None
 
         try:
-            found = wait_for(f"an incident of {policy} ({result})", look, deadline_s)
+            found = wait_for(f"an incident of {policy} ({result})", look, deadline_s, PROCESS_STEP_S)
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.history()}\n{self.agent_log()}") from late
         return found or {}

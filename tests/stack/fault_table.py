@@ -21,7 +21,7 @@ from typing import Any
 
 from harness.processes import is_alive, start_ticks, state
 from harness.stack import BIN, EmbeddedStack, free_port
-from harness.waiting import stays, wait_for
+from harness.waiting import PROCESS_STEP_S, stays, wait_for
 from paramedic.rulebook import shipped_policies
 
 SAME, NEW, NONE = "the same", "new, once", "none runs"
@@ -136,7 +136,7 @@ class Site:
             return None
 
         try:
-            return wait_for(f"{policy}: {diagnosis} {result}", look, deadline_s) or {}
+            return wait_for(f"{policy}: {diagnosis} {result}", look, deadline_s, PROCESS_STEP_S) or {}
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.stack.history()[-3:]}\n{self.stack.agent_log()[-3000:]}") from late
 
