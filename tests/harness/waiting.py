@@ -16,8 +16,9 @@ class TooLate(AssertionError):
 
 
 def wait_for(what: str, look: Callable[[], Found], deadline_s: float = 15.0, step_s: float = STEP_S) -> Found:
-    """The first true value that `look` gives; raises TooLate after `deadline_s`. `step_s` between two looks: a look that
-    starts a process costs the very CPU time that what is waited for needs.
+    """The first true value that `look` gives; raises TooLate after `deadline_s`.
+
+    `step_s` between two looks: one that starts a process costs the very CPU time that what is waited for needs.
     """
     until = time.monotonic() + deadline_s
     while True:

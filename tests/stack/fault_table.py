@@ -373,6 +373,21 @@ def replaced_by_a_folder(site: Site) -> str:
     return SAME
 
 
+@row("socket-replaced", "a folder stands there while it restarts: it loops over it", "moved aside; it makes its socket")
+def folder_in_the_way_of_a_restart(site: Site) -> str:
+    """Supervisor tries to unlink it for ever, without its programs."""
+    stack = site.stack
+    before = site.programs()
+    site.rest()
+    stack.as_owner(stack.socket.unlink, stack.socket.mkdir)
+    os.kill(stack.supervisords()[0], signal.SIGHUP)
+    log = stack.conf.parent / "supervisord.log"
+    wait_for("it loops", lambda: log.read_text().count("Unlinking stale socket") > 1, 20)
+    site.agent = stack.start_agent()
+    site.told("socket-lost", "socket-replaced", "healed")
+    return site.renewed(before)
+
+
 @row("socket-replaced", "a symbolic link stands there", "moved aside, not followed, linked back")
 def replaced_by_a_link(site: Site) -> str:
     """Where it points to is never touched."""

@@ -58,6 +58,11 @@ def hangs(**more: object) -> Silence:
         (supervisor(path=PathReading(PathKind.SOCKET, 8), rpc=KEPT), "socket-replaced", "a dead socket"),
         (supervisor(path=PathReading(PathKind.DIRECTORY, 8), rpc=KEPT), "socket-replaced", "a directory"),
         (
+            supervisor(path=PathReading(PathKind.DIRECTORY, 8), listening_inode=None),
+            "socket-replaced",
+            "cannot make its socket: a folder stands at",
+        ),
+        (
             supervisor(path=PathReading(PathKind.SOCKET, 8), listener_at_path=True, at_path=THIEF, rpc=KEPT),
             "socket-replaced",
             "the live socket of process 66 (redis-server)",

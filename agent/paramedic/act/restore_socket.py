@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 
-from paramedic.act.daemon import send
+from paramedic.act.daemon import proven, send
 from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.rungs import Guarded, NoRung, free, of_socket, prove_listening, restore
 from paramedic.host import recipe, supervisor_rpc
 from paramedic.host.proc import Proc
-from paramedic.model.readings import Identity
+from paramedic.model.readings import Identity, PathKind
 from paramedic.model.record import Report
 from paramedic.model.stack import SupervisorConf
 from paramedic.model.supervision import SupervisorReading
@@ -31,6 +31,8 @@ def restore_socket(job: Job) -> Report:
 
 def _of_daemon(job: Job) -> str:
     reading = job.supervisor()
+    if reading.listening_inode is None and reading.path.kind is PathKind.DIRECTORY:
+        return _make_room(job, reading)
     guarded = of_daemon(reading)
     conf, daemon = reading.conf, guarded.owner
     try:
@@ -40,6 +42,17 @@ def _of_daemon(job: Job) -> str:
             hint = "a graceful restart (SIGHUP) would make a new socket and restart every program"
             raise Refused(f"{why}; {hint}: allow it with restore_socket: {{ restart: ok }}") from why
         return _restart(job, reading, str(why))
+
+
+def _make_room(job: Job, reading: SupervisorReading) -> str:
+    """A starting supervisord tries over and over to unlink the folder at its path (supervisor/http.py): move it aside,
+    and it makes its socket itself.
+    """
+    if reading.daemon is None:
+        raise Refused("no daemon is proven")
+    with proven(reading.daemon, None, job.proc):
+        moved = free(reading.conf.socket or "", 0, job.stamp)
+    return f"made room for supervisord {reading.daemon.pid}{moved}"
 
 
 def of_daemon(reading: SupervisorReading) -> Guarded:

@@ -25,10 +25,15 @@ def diagnose(reading: SupervisorReading, host: HostReading | Unreadable) -> Diag
     if reading.silence is not None:
         return _silent(reading, reading.silence, host)
     if reading.listening_inode is None:
-        age, stands = render_seconds(reading.uptime_s), reading.path.kind
-        there = "" if stands in (PathKind.ABSENT, PathKind.SOCKET) else f"; a {stands} stands at {reading.conf.socket}"
-        doing = f"it is starting or restarting; it is {age} old{there}"
-        return Unknown(f"supervisord {reading.daemon.pid} does not listen on its socket: {doing}")
+        pid, age = reading.daemon.pid, render_seconds(reading.uptime_s)
+        if reading.path.kind is PathKind.DIRECTORY:
+            return (
+                "socket-replaced",
+                f"supervisord {pid} cannot make its socket: a folder stands at {reading.conf.socket}",
+            )
+        return Unknown(
+            f"supervisord {pid} does not listen on its socket: it is starting or restarting; it is {age} old"
+        )
     if not reading.is_reached:
         return _lost(reading)
     return _answering(reading)

@@ -1,0 +1,105 @@
+"""States between the rows of the fault table: confs edited and not loaded, two things wrong at once, what comes after."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from bench.sockets import answers
+from harness.processes import start_ticks
+from harness.stack import EmbeddedStack
+from harness.waiting import stays, wait_for
+
+
+def identity(stack: EmbeddedStack) -> dict[int, int]:
+    """The Daphnes that run."""
+    return {pid: start_ticks(pid) for pid in stack.daphnes()}
+
+
+def test_the_socket_a_daemon_listens_on_counts_not_that_of_a_conf_not_loaded_yet(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    daemon = stack.start_supervisord()
+    stack.start_agent()
+    before, inode = identity(stack), stack.socket.stat().st_ino
+    moved = stack.folder / "srv" / "supervisor.sock"
+    stack.conf.write_text(stack.conf.read_text().replace(str(stack.socket), str(moved)))
+    stack.socket.unlink()
+    wait_for("the old one is back", lambda: stack.socket.exists() and stack.socket.stat().st_ino == inode)
+    assert (stack.supervisords(), identity(stack)) == ([daemon], before)
+    assert answers(stack.socket)
+    stack.end(daemon)
+    stack.incident("daemon-dead", "healed", 30)
+    assert answers(moved), "the next one listens where the conf says"
+    assert len(stack.daphnes()) == 1
+    assert not set(before.items()) & set(identity(stack).items())
+
+
+def test_a_second_daemon_is_a_duplicate_at_the_next_look_and_not_a_foreign_one(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    keeper = stack.start_supervisord()
+    stack.mode = "observe"
+    stack.start_agent()
+    stack.socket.unlink()
+    assert stack.spawn_supervisord().wait(20) == 0
+    told = stack.incident("daemon-duplicate", deadline_s=20)
+    assert f"{keeper} runs daphne" in told["evidence"]
+    assert not [i for i in stack.history() if i["diagnosis"] == "daemon-foreign"]
+
+
+def test_the_keeper_of_two_is_started_again_when_it_is_killed_later(lone_stack: EmbeddedStack) -> None:
+    """The other one's farewell stands in the log they share; it says nothing about the keeper."""
+    stack = lone_stack
+    keeper = stack.start_supervisord()
+    stack.socket.unlink()
+    assert stack.spawn_supervisord().wait(20) == 0
+    wait_for("two run", lambda: len(stack.supervisords()) == 2)
+    stack.start_agent()
+    stack.incident("daemon-duplicate", "healed", 40)
+    assert stack.supervisords() == [keeper]
+    wait_for("it is well", lambda: "diagnosis ok" in stack.paramedic("status").stdout)
+    stack.end(keeper)
+    stack.incident("daemon-dead", "healed", 30)
+    wait_for("one runs again", lambda: len(stack.supervisords()) == 1 and "RUNNING" in stack.ctl("status"))
+
+
+def test_a_stopped_daemon_without_a_path_is_resumed_and_then_gets_its_path(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    daemon = stack.start_supervisord()
+    stack.start_agent()
+    before = identity(stack)
+    os.kill(daemon, signal.SIGSTOP)
+    stack.socket.unlink()
+    told = stack.incident("daemon-hung", "healed", 40)
+    assert [action["action"] for action in told["actions"]] == ["resume_daemon"]
+    wait_for("supervisorctl works", lambda: "RUNNING" in stack.ctl("status"))
+    assert (stack.supervisords(), identity(stack)) == ([daemon], before)
+
+
+def test_a_deleted_log_is_seen_although_somebody_touched_a_new_one(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    stack.start_supervisord()
+    stack.start_agent()
+    log = stack.conf.parent / "supervisord.log"
+    log.unlink()
+    stack.as_owner(log.touch)
+    stack.incident("log-deleted", "healed", 20)
+    stack.ctl("restart", "daphne")
+    wait_for("it writes to the new one", lambda: "daphne" in log.read_text())
+
+
+def test_a_lost_relay_record_is_no_reason_to_call_the_relay_a_stranger(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    if os.geteuid() != 0:
+        return
+    stack.start_supervisord()
+    stack.socket.unlink()
+    assert stack.paramedic("restore-socket", str(stack.socket)).returncode == 0
+    for record in stack.socket.parent.glob(".paramedic-*/*.relay"):
+        record.unlink()
+    stack.start_agent()
+    stays("all is well", lambda: "RUNNING" in stack.ctl("status"), 1.0)
+    assert "diagnosis ok" in stack.paramedic("status").stdout
+    assert not [i for i in stack.history() if i["policy"] == "socket-lost"]
+    stack.socket.unlink()
+    told = stack.incident("socket-lost", "healed")
+    assert "relay" in told["actions"][-1]["detail"]
