@@ -381,8 +381,8 @@ def folder_in_the_way_of_a_restart(site: Site) -> str:
     site.rest()
     stack.as_owner(stack.socket.unlink, stack.socket.mkdir)
     os.kill(stack.supervisords()[0], signal.SIGHUP)
-    log = stack.conf.parent / "supervisord.log"
-    wait_for("it loops", lambda: log.read_text().count("Unlinking stale socket") > 1, 20)
+    wait_for("it has stopped its programs", lambda: not stack.daphnes(), 20)
+    stays("it starts none of them, and makes no socket", lambda: not stack.daphnes() and stack.socket.is_dir(), 1.5)
     site.agent = stack.start_agent()
     site.told("socket-lost", "socket-replaced", "healed")
     return site.renewed(before)

@@ -1,4 +1,4 @@
-"""States between the rows of the fault table: confs edited and not loaded, two things wrong at once, what comes after."""
+"""States between the rows of the fault table: confs edited and not loaded, two faults at once, what comes after."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_second_daemon_is_a_duplicate_at_the_next_look_and_not_a_foreign_one(l
     stack.socket.unlink()
     assert stack.spawn_supervisord().wait(20) == 0
     told = stack.incident("daemon-duplicate", deadline_s=20)
-    assert f"{keeper} runs daphne" in told["evidence"]
+    assert f"{keeper} is kept" in told["evidence"]
     assert not [i for i in stack.history() if i["diagnosis"] == "daemon-foreign"]
 
 

@@ -27,13 +27,9 @@ def diagnose(reading: SupervisorReading, host: HostReading | Unreadable) -> Diag
     if reading.listening_inode is None:
         pid, age = reading.daemon.pid, render_seconds(reading.uptime_s)
         if reading.path.kind is PathKind.DIRECTORY:
-            return (
-                "socket-replaced",
-                f"supervisord {pid} cannot make its socket: a folder stands at {reading.conf.socket}",
-            )
-        return Unknown(
-            f"supervisord {pid} does not listen on its socket: it is starting or restarting; it is {age} old"
-        )
+            at = reading.conf.socket
+            return "socket-replaced", f"supervisord {pid} cannot make its socket: a folder stands at {at}"
+        return Unknown(f"supervisord {pid}, {age} old, does not listen on its socket: it is starting or restarting")
     if not reading.is_reached:
         return _lost(reading)
     return _answering(reading)
