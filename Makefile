@@ -50,7 +50,7 @@ check: $(VENV)/.installed
 	@PYTHONPATH=agent $(BIN)/lint-imports
 
 test: check $(OLDER)  ## Every check and every test that this machine can run (under 10 minutes)
-	@$(BIN)/python -m pytest -n 4 --dist worksteal
+	@$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1
 
 unit: $(VENV)/.installed  ## The fast tests only
 	@$(BIN)/python -m pytest tests/unit tests/scenarios

@@ -306,9 +306,10 @@ notify: {{ command: [{notify}], retry: 2s }}
 
     def end(self, pid: int, sign: int = signal.SIGKILL) -> None:
         """Signal one process of this stack and wait until it ended."""
-        if pid not in marked(self.mark):
+        if pid in marked(self.mark):
+            end(pid, sign)
+        elif is_alive(pid):
             raise AssertionError(f"process {pid} is not of this stack")
-        end(pid, sign)
 
     def notified_of(self, policy: str) -> list[dict[str, Any]]:
         """What notify.command was given about incidents of one policy."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from harness.bystanders import Bystanders
 from harness.processes import cmdline, is_alive, marked
 from harness.stack import EmbeddedStack
-from harness.waiting import wait_for
+from harness.waiting import PROCESS_STEP_S, wait_for
 
 HEALED_S = 90.0
 LOOK_S = 0.1
@@ -168,11 +168,12 @@ class Chaos:
     def await_health(self) -> None:
         """Raises with all that is known when it does not come."""
         try:
-            wait_for("everything is healthy", self.is_healthy, HEALED_S)
+            wait_for("everything is healthy", self.is_healthy, HEALED_S, PROCESS_STEP_S)
         except AssertionError as late:
             processes = [(pid, " ".join(cmdline(pid))[:90]) for pid in marked(self.stack.mark)]
             raise AssertionError(f"{late}\n{processes}\n{self.stack.agent_log()[-6000:]}") from late
-        wait_for("supervisorctl says so", lambda: "RUNNING" in self.stack.ctl("status", "daphne"))
+        says_so = "supervisorctl says so"
+        wait_for(says_so, lambda: "RUNNING" in self.stack.ctl("status", "daphne"), step_s=PROCESS_STEP_S)
 
     def run(self, seed: int) -> list[str]:
         """One sequence: two to four faults, some at once, some while the last is being healed; the names."""

@@ -120,7 +120,7 @@ class Site:
                 return bool(daemon["diagnosis"] == "ok" and not found["incidents"])
             return False
 
-        wait_for("the agent calls everything well", is_ok, 40)
+        wait_for("the agent calls everything well", is_ok, 40, 0.1)
         self.seen = {incident["id"] for incident in self.stack.history()}
 
     def told(self, policy: str, diagnosis: str, result: str, deadline_s: float = 30.0) -> dict[str, Any]:
@@ -153,12 +153,13 @@ class Site:
 
     def controls(self) -> None:
         """supervisorctl works, asked from outside."""
-        wait_for("supervisorctl works", lambda: "RUNNING" in self.stack.ctl("status", "daphne"), 15)
+        wait_for("supervisorctl works", lambda: "RUNNING" in self.stack.ctl("status", "daphne"), 15, PROCESS_STEP_S)
 
     def renewed(self, before: dict[int, int]) -> str:
         """One daemon, one new Daphne that answers."""
         stack = self.stack
-        wait_for("one daemon and one Daphne", lambda: (len(stack.supervisords()), len(stack.daphnes())) == (1, 1), 30)
+        one_each = "one daemon and one Daphne"
+        wait_for(one_each, lambda: (len(stack.supervisords()), len(stack.daphnes())) == (1, 1), 30, 0.1)
         wait_for("Daphne answers", lambda: stack.status(stack.daphne_port) == 200)
         assert not set(before.items()) & set(self.programs().items())
         self.controls()
