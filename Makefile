@@ -58,7 +58,7 @@ unit: $(VENV)/.installed  ## The fast tests only
 bench: $(VENV)/.installed  ## What the product costs, and the deleted socket beside Monit and SIGHUP (under 8 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m bench
 
-chaos: $(VENV)/.installed  ## Two hundred random sequences of faults on a real stack, into docs/chaos.md (under 40 minutes)
+chaos: $(VENV)/.installed  ## Two hundred random sequences of faults on a real stack, into docs/chaos.md (under 30 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m stack.chaos 200
 
 mutants: $(VENV)/.installed  ## Would a test notice a wrong line in evaluate, track or decide? (under 5 minutes)

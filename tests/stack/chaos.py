@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.bystanders import Bystanders
@@ -26,6 +27,7 @@ from harness.waiting import PROCESS_STEP_S, wait_for
 HEALED_S = 90.0
 LOOK_S = 0.1
 WHOLE = 200
+LANES = 2
 PAGE = Path(__file__).parents[2] / "docs" / "chaos.md"
 HEAD = """# Chaos
 
@@ -221,35 +223,58 @@ def report(
     return "\n".join(lines)
 
 
+@dataclass
+class Lane:
+    """One stack with its agent, and what the sequences on it came to."""
+
+    took: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    results: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def run(self, seeds: Sequence[int]) -> None:
+        """Every sequence, until one fails."""
+        from conftest import make_stack
+
+        stack = make_stack("agent as root" if os.geteuid() == 0 else "as me")
+        try:
+            chaos = Chaos(stack)
+            for seed in seeds:
+                began = time.monotonic()
+                self.seen.update(chaos.run(seed))
+                self.took.append(time.monotonic() - began)
+            chaos.close()
+        except AssertionError as error:
+            self.failures.append(str(error))
+        finally:
+            history = stack.history()
+            self.results.update(incident["result"] for incident in history)
+            actions = [action for incident in history for action in incident["actions"]]
+            self.refused.update(action["action"] for action in actions if action["outcome"] == "refused")
+            stack.close()
+
+
 def main(words: list[str]) -> int:
     """The number of sequences that failed."""
-    from conftest import make_stack
-
     count, first = int(words[0]), int(words[1]) if len(words) > 1 else 0
-    seen: Counter[str] = Counter()
-    failed, took = 0, []
-    stack = make_stack("agent as root" if os.geteuid() == 0 else "as me")
-    try:
-        chaos = Chaos(stack)
-        for seed in range(first, first + count):
-            began = time.monotonic()
-            try:
-                seen.update(chaos.run(seed))
-                took.append(time.monotonic() - began)
-            except AssertionError as error:
-                failed += 1
-                print(error, flush=True)
-                break
-        chaos.close()
-        results = Counter(incident["result"] for incident in stack.history())
-        refused = Counter(a["action"] for i in stack.history() for a in i["actions"] if a["outcome"] == "refused")
-    finally:
-        stack.close()
-    page = report(count, first, took, failed, results, refused, seen)
-    print(page)
+    lanes = [Lane() for _ in range(LANES)]
+    threads = [
+        threading.Thread(target=lane.run, args=(range(first + number, first + count, LANES),))
+        for number, lane in enumerate(lanes)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    failures = [failure for lane in lanes for failure in lane.failures]
+    counters = [sum((getattr(lane, name) for lane in lanes), Counter()) for name in ("results", "refused", "seen")]
+    took = [seconds for lane in lanes for seconds in lane.took]
+    page = report(count, first, took, len(failures), *counters)
+    print("\n".join([*failures, page]))
     if count >= WHOLE:
         PAGE.write_text(HEAD + page + "\n")
-    return failed
+    return len(failures)
 
 
 if __name__ == "__main__":
