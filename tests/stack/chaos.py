@@ -268,9 +268,13 @@ def main(words: list[str]) -> int:
     for thread in threads:
         thread.join()
     failures = [failure for lane in lanes for failure in lane.failures]
-    counters = [sum((getattr(lane, name) for lane in lanes), Counter()) for name in ("results", "refused", "seen")]
+    results, refused, seen = Counter[str](), Counter[str](), Counter[str]()
+    for lane in lanes:
+        results += lane.results
+        refused += lane.refused
+        seen += lane.seen
     took = [seconds for lane in lanes for seconds in lane.took]
-    page = report(count, first, took, len(failures), *counters)
+    page = report(count, first, took, len(failures), results, refused, seen)
     print("\n".join([*failures, page]))
     if count >= WHOLE:
         PAGE.write_text(HEAD + page + "\n")
