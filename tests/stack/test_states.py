@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 from bench.sockets import answers
 from harness.processes import start_ticks
@@ -103,3 +105,33 @@ def test_a_lost_relay_record_is_no_reason_to_call_the_relay_a_stranger(lone_stac
     stack.socket.unlink()
     told = stack.incident("socket-lost", "healed")
     assert "relay" in told["actions"][-1]["detail"]
+
+
+def test_it_works_on_tmpfs_and_where_the_agent_came_too_late(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    folder = Path("/dev/shm") / stack.mark
+    text = stack.conf.read_text()
+    folder.mkdir()
+    try:
+        os.chown(folder, stack.uid, -1)
+        stack.conf.write_text(text.replace(str(stack.socket), str(folder / "supervisor.sock")))
+        stack.socket = folder / "supervisor.sock"
+        daemon = stack.start_supervisord()
+        before, inode = identity(stack), stack.socket.stat().st_ino
+        if os.geteuid() == 0:
+            stack.socket.unlink()
+            agent = stack.start_agent()
+            assert "relay" in stack.incident("socket-lost", "healed")["actions"][-1]["detail"]
+            assert answers(stack.socket)
+            stack.stop(agent)
+            os.kill(daemon, signal.SIGHUP)
+            wait_for("it stopped its program", lambda: not set(before) & set(stack.daphnes()))
+            wait_for("it runs again", lambda: "RUNNING" in stack.ctl("status"))
+            before, inode = identity(stack), stack.socket.stat().st_ino
+        stack.start_agent()
+        wait_for("a link is kept", lambda: list(folder.glob(".paramedic-*/supervisor.sock")))
+        stack.socket.unlink()
+        wait_for("the same inode is back", lambda: stack.socket.exists() and stack.socket.stat().st_ino == inode)
+        assert (stack.supervisords(), identity(stack)) == ([daemon], before)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
