@@ -23,6 +23,7 @@ from paramedic.sense.path import Holders
 WATCHED_S = 120.0
 TABLE_FOR_S = 5.0
 LISTENS_AFTER_S = 2.0
+LISTENS_AGAIN_S = 30.0
 _PORT_FLAGS = ("-p", "--port", "-b", "--bind", "-e", "--endpoint", "--http", "--http-socket", "--socket")
 _WANTING = ("STARTING", "RUNNING", "BACKOFF", "FATAL")
 _NOT_FOUND = re.compile(r"can't find command '([^'/]+)'")
@@ -35,7 +36,7 @@ class Programs:
         self._proc, self._holders, self._rollups = proc, holders, rollups
         self._starts: dict[str, collections.deque[tuple[float, int]]] = {}
         self._since: dict[str, float] = {}
-        self._ports: dict[str, tuple[Identity, tuple[int, ...]]] = {}
+        self._ports: dict[str, tuple[Identity, tuple[int, ...], float]] = {}
         self._table: tuple[float, inet.Table] | None = None
         self._daemon: Identity | None = None
         self._trees: dict[str, dict[Identity, int]] = {}
@@ -116,11 +117,12 @@ class Programs:
     ) -> tuple[int, ...]:
         """The TCP ports its tree listens on, looked for once it had the time to begin."""
         kept = self._ports.get(name)
-        if identity is None or not is_up or (kept is not None and kept[0] == identity and kept[1]):
-            return kept[1] if kept is not None and kept[0] == identity else ()
+        mine = kept if kept is not None and kept[0] == identity else None
+        if identity is None or not is_up or (mine is not None and (mine[1] or now - mine[2] < LISTENS_AGAIN_S)):
+            return mine[1] if mine is not None else ()
         inodes = self._sockets(tree)
         found = tuple(sorted(p for p, listed in self._inet(now).listening.items() if inodes.intersection(listed)))
-        self._ports[name] = (identity, found)
+        self._ports[name] = (identity, found, now)
         return found
 
     def _sockets(self, tree: list[Identity]) -> set[int]:
