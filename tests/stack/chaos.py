@@ -23,6 +23,7 @@ from harness.bystanders import Bystanders
 from harness.processes import cmdline, is_alive, marked
 from harness.stack import EmbeddedStack
 from harness.waiting import PROCESS_STEP_S, wait_for
+from paramedic.rulebook import shipped_policies
 
 HEALED_S = 90.0
 LOOK_S = 0.1
@@ -40,13 +41,18 @@ processes they were.
 
 
 class Chaos:
-    """A stack under a running agent, and everything that can be done to it."""
+    """A stack under a running agent, and everything that can be done to it.
+
+    With the shipped policies but for the breaker: here each kill is a new event, and not the same one that does not last.
+    """
 
     def __init__(self, stack: EmbeddedStack) -> None:
         self.stack = stack
         self.bystanders = Bystanders(stack)
         self.conf = stack.conf.read_text()
-        stack.interval = "500ms"
+        shipped = Path(shipped_policies(), "supervisor.yaml").read_text()
+        (stack.folder / "etc" / "patient.yaml").write_text(shipped.replace("limit: 5 per 1h", "limit: none"))
+        stack.policies, stack.interval = ["patient.yaml"], "500ms"
         stack.start_supervisord()
         self.agent = stack.start_agent()
         self.duplicates: list[list[int]] = []
