@@ -43,7 +43,7 @@ processes they were.
 class Chaos:
     """A stack under a running agent, and everything that can be done to it.
 
-    With the shipped policies but for the breaker: here each kill is a new event, and not the same one that does not last.
+    With the shipped policies but for the breaker: here each kill is a new event, not the same that does not last.
     """
 
     def __init__(self, stack: EmbeddedStack) -> None:
