@@ -135,3 +135,18 @@ def test_it_works_on_tmpfs_and_where_the_agent_came_too_late(lone_stack: Embedde
         assert (stack.supervisords(), identity(stack)) == ([daemon], before)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_socket_that_not_even_its_owner_may_use_is_opened_again_before_it_gets_its_path(stack: EmbeddedStack) -> None:
+    """Chaos found it: the relay runs as the owner, and reset everybody; an ordinary user's agent could not tell."""
+    daemon = stack.start_supervisord()
+    stack.start_agent()
+    before = identity(stack)
+    stack.as_owner(lambda: stack.socket.chmod(0))
+    if stack.agent_owner is None and os.geteuid() == 0:
+        for kept in stack.socket.parent.glob(".paramedic-*"):
+            shutil.rmtree(kept)
+    stack.socket.unlink()
+    stack.incident("socket-lost", "healed", 20)
+    wait_for("supervisorctl works", lambda: "RUNNING" in stack.ctl("status"))
+    assert (stack.supervisords(), identity(stack)) == ([daemon], before)

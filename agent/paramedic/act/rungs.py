@@ -49,6 +49,8 @@ def restore(guarded: Guarded, proc: Proc, stamp: int, prove: Prove) -> str:
     """Give the path back to the live socket; what was done, in one sentence. Raises Refused, NoRung or OSError."""
     kept = files.keep_link(guarded.path)
     if _kept_inode(kept) == guarded.inode:
+        with files.pinned_fd(kept, guarded.inode) as live:
+            files.open_to_owner(live, guarded.mode)
         prove(kept)
         moved = free(guarded.path, guarded.inode, stamp)
         _link(kept, guarded.path, guarded.inode)
@@ -119,6 +121,7 @@ def _prove_named(live: int, guarded: Guarded) -> None:
 
 def _relay(guarded: Guarded, proc: Proc, stamp: int, prove: Prove) -> str:
     with _reached(guarded, proc, prove) as live:
+        files.open_to_owner(live, guarded.mode)
         old = relaying.current(guarded.path, proc)
         made = _make_folder(guarded)
         moved = free(guarded.path, guarded.inode, stamp)

@@ -81,7 +81,8 @@ def _lost(reading: SupervisorReading) -> Diagnosed:
     path, kind = reading.conf.socket, reading.path.kind
     if isinstance(reading.rpc, RpcReading) and reading.rpc.state != "RUNNING":
         return Unknown(f"{path} is not the socket of supervisord {pid}, which is {reading.rpc.state}")
-    if isinstance(reading.rpc, Unreadable) and reading.kept_inode == reading.listening_inode:
+    is_barred = isinstance(reading.rpc, Unreadable) and reading.rpc.reason == "Permission denied"
+    if isinstance(reading.rpc, Unreadable) and reading.kept_inode == reading.listening_inode and not is_barred:
         return Unknown(f"{path} is not the socket of supervisord {pid}, which does not answer: {reading.rpc.reason}")
     if kind is PathKind.ABSENT:
         gone = f"{path} is gone" if reading.path.parent else f"{path} is gone with its folder"

@@ -167,17 +167,31 @@ def touch_newer(path: str, now: float) -> int:
 
 
 @contextlib.contextmanager
-def pinned(path: str, inode: int) -> Iterator[str]:
-    """A name that means this very socket, whatever happens to the path; raises OSError(ESTALE) if it is another one."""
+def pinned_fd(path: str, inode: int) -> Iterator[int]:
+    """An O_PATH descriptor of this very socket, whatever happens to the path; OSError(ESTALE) if it is another one."""
     with folder(str(Path(path).parent)) as there:
         fd = os.open(Path(path).name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
     try:
         found = os.fstat(fd)
         if number(found) != inode or not stat.S_ISSOCK(found.st_mode):
             raise OSError(errno.ESTALE, "something else stands there now", path)
-        yield f"/proc/self/fd/{fd}"
+        yield fd
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def pinned(path: str, inode: int) -> Iterator[str]:
+    """A name that means this very socket; raises OSError(ESTALE) if it is another one."""
+    with pinned_fd(path, inode) as fd:
+        yield f"/proc/self/fd/{fd}"
+
+
+def open_to_owner(live: int, mode: int) -> None:
+    """Give a live socket its mode back where not even its owner may use it: nobody could be carried there."""
+    found = os.fstat(live)
+    if not found.st_mode & stat.S_IWUSR:
+        os.chmod(f"/proc/self/fd/{live}", mode | (found.st_mode & stat.S_ISVTX))
 
 
 def set_owner_and_mode(path: str, inode: int, uid: int, gid: int, mode: int) -> None:
