@@ -285,6 +285,26 @@ notify: {{ command: [{notify}], retry: 2s }}
         wait_for("the other server listens", path.is_socket)
         return path.stat().st_ino
 
+    def start_distro(self) -> subprocess.Popen[bytes]:
+        """Another conf's supervisord, as a distribution starts it: in the foreground, at distro/distro.sock, with a
+        program of its own.
+        """
+        folder = self.folder / "distro"
+        folder.mkdir(exist_ok=True)
+        if self.owner:
+            os.chown(folder, self.owner.uid, self.owner.gid)
+        conf = folder / "distro.conf"
+        conf.write_text(
+            f"[unix_http_server]\nfile={folder}/distro.sock\n"
+            f"[supervisord]\nlogfile={folder}/log\npidfile={folder}/pid\nchildlogdir={folder}\n"
+            "[rpcinterface:supervisor]\n"
+            "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
+            "[program:theirs]\ncommand=/bin/sleep 9999\n"
+        )
+        other = self.spawn([self.supervisor_bin / "supervisord", "-n", "-c", conf], self.owner, "distro.out")
+        wait_for("the other supervisord runs", (folder / "distro.sock").is_socket)
+        return other
+
     def serve_at(self, path: Path) -> int:
         """A server that listens at `path` and gives back what it gets; its pid."""
         code = (

@@ -529,20 +529,10 @@ def blocked(site: Site) -> str:
 def foreign(site: Site) -> str:
     """The distribution's, started by hand, with its socket moved over ours."""
     stack = site.stack
-    folder = stack.folder / "distro"
-    folder.mkdir(exist_ok=True)
-    if stack.owner:
-        os.chown(folder, stack.owner.uid, stack.owner.gid)
-    conf = folder / "distro.conf"
-    conf.write_text(
-        f"[unix_http_server]\nfile={folder}/distro.sock\n[supervisord]\nlogfile={folder}/log\npidfile={folder}/pid\n"
-        f"childlogdir={folder}\n[rpcinterface:supervisor]\n"
-        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
-    )
-    other = stack.spawn([stack.supervisor_bin / "supervisord", "-n", "-c", conf], stack.owner, "distro.out")
-    wait_for("the other supervisord runs", (folder / "distro.sock").is_socket)
+    conf = stack.folder / "distro" / "distro.conf"
+    other = stack.start_distro()
     with site.untouched():
-        os.rename(folder / "distro.sock", stack.socket)
+        os.rename(conf.with_name("distro.sock"), stack.socket)
         told = site.told("daemon-told", "daemon-foreign", "told")
         assert str(conf) in told["evidence"]
         stays("it is never touched", lambda: is_alive(other.pid), 0.5)

@@ -135,24 +135,6 @@ def test_a_graceful_restart_is_the_last_rung_and_only_by_policy(user_stack: Embe
     wait_for("its program runs again", lambda: "RUNNING" in stack.ctl("status"))
 
 
-def distro(stack: EmbeddedStack) -> subprocess.Popen[bytes]:
-    """Another conf's supervisord that answers at our path, with a program of its own."""
-    folder = stack.folder / "distro"
-    folder.mkdir()
-    if stack.owner:
-        os.chown(folder, stack.owner.uid, stack.owner.gid)
-    conf = folder / "distro.conf"
-    conf.write_text(
-        f"[unix_http_server]\nfile={folder}/distro.sock\n[supervisord]\nlogfile={folder}/log\npidfile={folder}/pid\n"
-        f"childlogdir={folder}\n[rpcinterface:supervisor]\n"
-        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
-        "[program:theirs]\ncommand=/bin/sleep 9999\n"
-    )
-    other = stack.spawn([stack.supervisor_bin / "supervisord", "-n", "-c", conf], stack.owner, "distro.out")
-    wait_for("the other supervisord runs", (folder / "distro.sock").is_socket)
-    return other
-
-
 @pytest.mark.parametrize("ours", ["alive", "killed"])
 def test_a_foreign_daemon_is_replaced_only_where_the_policy_says_so(stack: EmbeddedStack, ours: str) -> None:
     daemon = stack.start_supervisord()
@@ -161,7 +143,7 @@ def test_a_foreign_daemon_is_replaced_only_where_the_policy_says_so(stack: Embed
     agent = stack.start_agent()
     wait_for("its launch was recorded", lambda: list((stack.folder / "state/paramedic/recipes").glob("*.json")))
     stack.stop(agent)
-    other = distro(stack)
+    other = stack.start_distro()
     os.rename(stack.folder / "distro" / "distro.sock", stack.socket)
     if ours == "killed":
         stack.end(daemon)

@@ -9,7 +9,7 @@ import subprocess
 from conftest import SWITCHES, make_stack
 from harness.bystanders import Bystanders
 from harness.processes import is_alive, start_ticks
-from harness.stack import POLICIES, EmbeddedStack, Owner
+from harness.stack import POLICIES, EmbeddedStack
 from harness.waiting import stays, wait_for
 
 
@@ -23,23 +23,6 @@ def as_somebody_else(stack: EmbeddedStack) -> str:
     return found.stdout + found.stderr
 
 
-def distro(stack: EmbeddedStack) -> int:
-    """The distribution's supervisord: another conf, in the foreground, at its own socket, with a program."""
-    folder = stack.folder / "distro"
-    folder.mkdir()
-    os.chown(folder, Owner.nobody().uid, Owner.nobody().gid)
-    (folder / "distro.conf").write_text(
-        f"[unix_http_server]\nfile={folder}/supervisor.sock\n[supervisord]\nlogfile={folder}/log\npidfile={folder}/pid\n"
-        f"childlogdir={folder}\n[rpcinterface:supervisor]\n"
-        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
-        "[program:theirs]\ncommand=/bin/sleep 9999\n"
-    )
-    argv = [stack.supervisor_bin / "supervisord", "-n", "-c", folder / "distro.conf"]
-    pid = stack.spawn(argv, stack.owner, "distro.out").pid
-    wait_for("it runs", (folder / "supervisor.sock").is_socket)
-    return pid
-
-
 @SWITCHES
 def test_one_command_ends_the_whole_incident() -> None:
     stack = make_stack("agent as root")
@@ -48,7 +31,7 @@ def test_one_command_ends_the_whole_incident() -> None:
         master = stack.start_uwsgi()
         ours = stack.start_supervisord()
         orphan, environment = stack.daphnes()[0], stack.daphne_environment()
-        other = distro(stack)
+        other = stack.start_distro().pid
         other_since = start_ticks(other)
         stack.socket.unlink()
         assert "no such file" in stack.ctl("status")
