@@ -29,7 +29,7 @@ def now_is_no_time() -> str | None:
 def _holder(path: str) -> int:
     """Who holds a POSIX lock on the file (fcntl(2), F_GETLK); 0 where nobody does, or it may not be looked at."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return 0
     try:

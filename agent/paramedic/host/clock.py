@@ -20,6 +20,11 @@ def wall() -> float:
     return time.time()
 
 
+def cpu() -> float:
+    """CPU seconds this thread has used, in the kernel on its behalf too."""
+    return time.thread_time()
+
+
 def rest(seconds: float) -> None:
     """Wait a moment before trying something again."""
     time.sleep(seconds)

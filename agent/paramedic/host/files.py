@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from paramedic.host.folders import folder, private
+from paramedic.host.failpoint import reached
+from paramedic.host.folders import folder, private, rename_noreplace
 from paramedic.model.readings import PathKind, PathReading
 
 _KINDS = {
@@ -21,9 +21,9 @@ _KINDS = {
     stat.S_IFDIR: PathKind.DIRECTORY,
     stat.S_IFLNK: PathKind.SYMLINK,
 }
-_RENAME_NOREPLACE = 1
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_ASIDE = 100
-_libc = ctypes.CDLL(None, use_errno=True)
+_NAME_IT = "if that is right, write it as stack.uwsgi.NAME.chain_reload"
 
 
 def number(found: os.stat_result) -> int:
@@ -43,12 +43,12 @@ def look(path: str) -> PathReading:
 
 def keep_folder(path: str) -> str:
     """Where the keep-link of the socket at `path` lives: beside it, so that it is on the same mount."""
-    return str(Path(path).parent / f".paramedic-{os.geteuid()}")
+    return f"{os.path.dirname(path)}/.paramedic-{os.geteuid()}"
 
 
 def keep_link(path: str) -> str:
     """The name of the keep-link of the socket at `path`."""
-    return f"{keep_folder(path)}/{Path(path).name}"
+    return f"{keep_folder(path)}/{os.path.basename(path)}"
 
 
 def refresh_link(source: str, target: str, inode: int) -> None:
@@ -73,12 +73,13 @@ def link_back(kept: str, path: str, inode: int) -> None:
         if number(found) != inode or not stat.S_ISSOCK(found.st_mode):
             raise OSError(errno.ESTALE, "the kept link is not the live socket", kept)
         os.link(name, Path(path).name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+        reached("linked")
 
 
 def move_in(there: int, name: str, path: str) -> None:
     """Move `name` of the folder open at `there` to `path`, which must be free: FileExistsError otherwise."""
     with folder(str(Path(path).parent)) as target:
-        _rename_noreplace(there, name, Path(path).name, target)
+        rename_noreplace(there, name, Path(path).name, target)
 
 
 def move_aside(path: str, suffix: str, inode: int) -> str | None:
@@ -90,14 +91,16 @@ def move_aside(path: str, suffix: str, inode: int) -> str | None:
     name = Path(path).name
     with folder(str(Path(path).parent)) as there:
         aside = _rename_free(there, name, f"{name}.aside-{suffix}")
+        reached("moved aside")
         found = os.stat(aside, dir_fd=there, follow_symlinks=False)
-        is_live = stat.S_ISSOCK(found.st_mode) and is_listening(str(Path(path).with_name(aside)))
+        is_live = stat.S_ISSOCK(found.st_mode) and is_listening(f"/proc/self/fd/{there}/{aside}")
         if number(found) != inode or is_live:
-            _rename_noreplace(there, aside, name)
+            rename_noreplace(there, aside, name)
             raise OSError(errno.ESTALE, "something else stands there now", path)
         is_empty_file = stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_nlink == 1
         if is_empty_file or stat.S_ISSOCK(found.st_mode):
             os.unlink(aside, dir_fd=there)
+            reached("removed")
             return None
     return str(Path(path).with_name(aside))
 
@@ -107,14 +110,19 @@ def _rename_free(there: int, name: str, wanted: str) -> str:
     for number in range(1, MOST_ASIDE):
         new = wanted if number == 1 else f"{wanted}-{number}"
         with contextlib.suppress(FileExistsError):
-            _rename_noreplace(there, name, new)
+            rename_noreplace(there, name, new)
             return new
     raise OSError(errno.EEXIST, "too much was moved aside there already", wanted)
 
 
-def unlink_link(path: str, target: str) -> None:
-    """Remove the symbolic link at `path` if it points to `target`; raises OSError(ESTALE) where it does not."""
+def unlink_link(path: str, target: str, uid: int) -> None:
+    """Remove the symbolic link at `path` if it points to `target` and, unless `uid` is root, belongs to that user.
+
+    Raises OSError where it does not.
+    """
     with folder(str(Path(path).parent)) as there:
+        if uid not in (0, os.stat(Path(path).name, dir_fd=there, follow_symlinks=False).st_uid):
+            raise PermissionError(errno.EPERM, f"it does not belong to user {uid}", path)
         if os.readlink(Path(path).name, dir_fd=there) != target:
             raise OSError(errno.ESTALE, "it points elsewhere now", path)
         os.unlink(Path(path).name, dir_fd=there)
@@ -138,27 +146,32 @@ def is_listening(place: str | int) -> bool:
     return True
 
 
-def _rename_noreplace(fd: int, old: str, new: str, there: int | None = None) -> None:
-    """renameat2(2) with RENAME_NOREPLACE: the standard library has no call that refuses to overwrite."""
-    target = fd if there is None else there
-    result = _libc.renameat2(fd, os.fsencode(old), target, os.fsencode(new), _RENAME_NOREPLACE)
-    if result != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), new if code == errno.EEXIST else old)
+def open_path(path: str) -> int:
+    """An O_PATH descriptor of what stands at the path itself; the folder it is in is reached as `folder` says."""
+    with folder(os.path.dirname(path)) as there:
+        return os.open(os.path.basename(path), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
 
 
-def touch_newer(path: str, now: float) -> int:
+def touch_newer(path: str, now: float, owners: Collection[int] | None = None) -> int:
     """Set the mtime of an existing regular file to a whole second strictly above the old one; returns it.
 
-    uWSGI compares whole seconds (core/utils.c, uwsgi_check_touches). Never creates, never follows a link.
+    uWSGI compares whole seconds (core/utils.c, uwsgi_check_touches). Never creates, never follows a link, and touches
+    no file with a second name: that may be planted there. With `owners` only a file of one of these uids.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = open_path(path)  # a device that is opened may begin to do something
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", path)
+        if found.st_nlink > 1:
+            raise PermissionError(errno.EPERM, f"{path} is a hard link: its file has another name elsewhere")
+        if owners is not None and found.st_uid not in owners:
+            raise PermissionError(
+                errno.EPERM, f"{path} belongs to user {found.st_uid}, and another one names it: {_NAME_IT}"
+            )
         when = max(int(now), int(found.st_mtime) + 1)
-        os.utime(fd, (when, when))
+        os.utime(f"/proc/self/fd/{fd}", (when, when))
+        reached("touched")
         if int(os.fstat(fd).st_mtime) != when:
             raise OSError(errno.EIO, "its time did not change", path)
         return when
@@ -169,8 +182,7 @@ def touch_newer(path: str, now: float) -> int:
 @contextlib.contextmanager
 def pinned_fd(path: str, inode: int) -> Iterator[int]:
     """An O_PATH descriptor of this very socket, whatever happens to the path; OSError(ESTALE) if it is another one."""
-    with folder(str(Path(path).parent)) as there:
-        fd = os.open(Path(path).name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
+    fd = open_path(path)
     try:
         found = os.fstat(fd)
         if number(found) != inode or not stat.S_ISSOCK(found.st_mode):
@@ -192,6 +204,7 @@ def open_to_owner(live: int, mode: int) -> None:
     found = os.fstat(live)
     if not found.st_mode & stat.S_IWUSR:
         os.chmod(f"/proc/self/fd/{live}", mode | (found.st_mode & stat.S_ISVTX))
+        reached("opened to its owner")
 
 
 def set_owner_and_mode(path: str, inode: int, uid: int, gid: int, mode: int) -> None:
@@ -200,11 +213,16 @@ def set_owner_and_mode(path: str, inode: int, uid: int, gid: int, mode: int) -> 
         found = os.stat(name)
         if (found.st_uid, found.st_gid) != (uid, gid):
             os.chown(name, uid, gid)
+            reached("owner set")
         os.chmod(name, mode | (found.st_mode & stat.S_ISVTX))
+        reached("mode set")
 
 
 def protect(path: str, inode: int, now: float, older_than_s: float) -> None:
     """Keep cleaners away from a live socket: systemd-tmpfiles skips what has the sticky bit, others what is fresh."""
+    stands = os.lstat(path)
+    if number(stands) == inode and stands.st_mode & stat.S_ISVTX and now - stands.st_mtime <= older_than_s:
+        return
     with pinned(path, inode) as name:
         found = os.stat(name)
         if not found.st_mode & stat.S_ISVTX:
@@ -236,29 +254,13 @@ def write_private(path: str, data: bytes) -> None:
         raise
 
 
-def read_tail(path: str, most: int) -> str:
-    """The last `most` bytes of a regular file as text; raises OSError, ValueError for another kind: it never waits."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("not a regular file")
-        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
-        return file.read(most).decode("utf-8", "replace")
-
-
-def read_text(path: str, most: int) -> str:
-    """A regular file as UTF-8 text; raises OSError, or ValueError for another kind or more than `most` bytes."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("not a regular file")
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"larger than {most // 1024} KiB")
+def stamp_of(path: str) -> tuple[int, int, int, int]:
+    """What changes when another file stands there, its content or its owner changes; zeros without one."""
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8 text") from None
+        found = os.lstat(path)
+    except OSError:
+        return 0, 0, 0, 0
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
 def inode_of(path: str) -> int | None:

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from paramedic.host import clock
+from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
 
@@ -48,7 +49,9 @@ def end_all(fds: Sequence[int], term_s: float, kill_s: float = 5.0) -> str | Non
                 continue
             except PermissionError:
                 return f"not allowed to send it {sign.name}"
+        reached(f"{sign.name} sent")
         if all_ended(fds, patience_s):
+            reached("ended")
             return None
     return "it did not end on SIGKILL: it hangs in the kernel"
 
@@ -56,6 +59,7 @@ def end_all(fds: Sequence[int], term_s: float, kill_s: float = 5.0) -> str | Non
 def signal_term(fd: int) -> None:
     """Ask a process to end in order."""
     signal.pidfd_send_signal(fd, signal.SIGTERM)
+    reached("SIGTERM sent")
 
 
 def all_ended(fds: Sequence[int], patience_s: float) -> bool:

@@ -9,6 +9,7 @@ import re
 import stat
 from pathlib import Path
 
+from paramedic.host.failpoint import reached
 from paramedic.host.folders import folder, may_write, own_as
 
 MOST_BYTES = 64
@@ -47,7 +48,11 @@ def write(path: str, pid: int, uid: int, gid: int) -> None:
             raise PermissionError(errno.EPERM, f"the daemon's user {uid} could not write there, so root does not", path)
         with contextlib.suppress(FileNotFoundError):
             if uid not in (0, os.stat(name, dir_fd=there, follow_symlinks=False).st_uid):
-                raise PermissionError(errno.EPERM, f"it does not belong to the daemon's user {uid}", path)
+                raise PermissionError(
+                    errno.EPERM,
+                    f"it does not belong to the daemon's user {uid}, so it is not overwritten; remove it",
+                    path,
+                )
         _read(there, path)
         fresh = f".{name}.{os.getpid()}"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=there)
@@ -56,7 +61,9 @@ def write(path: str, pid: int, uid: int, gid: int) -> None:
                 file.write(b"%d\n" % pid)
                 file.flush()
                 own_as(fd, uid, gid, MODE)
+            reached("pidfile beside")
             os.rename(fresh, name, src_dir_fd=there, dst_dir_fd=there)
+            reached("pidfile written")
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(fresh, dir_fd=there)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -17,6 +18,15 @@ from paramedic.model.readings import Identity
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+PART_BYTES = 1 << 13
+# A process may let its arguments and environment be as large as its address space (prctl(2), PR_SET_MM).
+MOST_BYTES = 4 << 20
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_UNIT = re.compile(r"[\w:.@\\][\w:.@\\-]*\.service", re.ASCII)
+_NUMBER = re.compile(rb"\d{1,18}")
+MOST_WORDS = 1 << 16
+_UIDS = re.compile(rb"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", re.MULTILINE)
+_GIDS = re.compile(rb"^Gid:\s+\d+\s+(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +57,26 @@ class Rollup:
     swap_bytes: int
 
 
+def refuse_exhaustion(error: OSError) -> None:
+    """Raise it again where it says that descriptors or memory are used up: that tells nothing of what was asked for."""
+    if error.errno in _EXHAUSTED:
+        raise error
+
+
 def readable(text: str) -> str:
     """Text of a stranger (names, arguments) made fit for a journal and a terminal: no rubbish, no control codes."""
     clean = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else "?" for c in clean)
 
 
+def _words(data: bytes) -> list[bytes] | None:
+    return None if len(data) >= MOST_BYTES or data.count(b"\0") > MOST_WORDS else data.split(b"\0")
+
+
 class Proc:
-    """One host's processes. Every method answers None for a process that is gone or unreadable."""
+    """One host's processes. Every method answers None for a process that is gone or unreadable, and raises OSError
+    where this process has no descriptors or memory left to look.
+    """
 
     def __init__(self, root: str = "/proc") -> None:
         self.root = root
@@ -64,12 +86,27 @@ class Proc:
         data = self._bytes(name)
         return None if data is None else data.decode("utf-8", "replace")
 
+    def pids(self) -> list[int]:
+        """Every process there is now."""
+        return [int(name) for name in os.listdir(self.root) if name.isascii() and name.isdigit()]
+
     def _bytes(self, name: str) -> bytes | None:
         try:
-            with open(f"{self.root}/{name}", "rb") as file:
-                return file.read()
-        except OSError:
+            fd = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            refuse_exhaustion(error)
             return None
+        try:
+            data = part = os.read(fd, PART_BYTES)
+            while part and len(data) < MOST_BYTES:
+                part = os.read(fd, PART_BYTES)
+                data += part
+            return data
+        except OSError as error:
+            refuse_exhaustion(error)
+            return None
+        finally:
+            os.close(fd)
 
     def stat(self, pid: int) -> Stat | None:
         """The process with this pid now. The name may contain anything, so parsing starts at the last `)`."""
@@ -79,15 +116,18 @@ class Proc:
         rest = data[data.rindex(b")") + 2 :].split()
         if len(rest) < 22:
             return None
-        return Stat(
-            identity=Identity(pid, int(rest[19])),
-            state=rest[0].decode("ascii", "replace"),
-            ppid=int(rest[1]),
-            pgid=int(rest[2]),
-            rss_bytes=int(rest[21]) * PAGE_BYTES,
-            sid=int(rest[3]),
-            cpu_ticks=int(rest[11]) + int(rest[12]),
-        )
+        try:
+            return Stat(
+                identity=Identity(pid, int(rest[19])),
+                state=rest[0].decode("ascii", "replace"),
+                ppid=int(rest[1]),
+                pgid=int(rest[2]),
+                rss_bytes=int(rest[21]) * PAGE_BYTES,
+                sid=int(rest[3]),
+                cpu_ticks=int(rest[11]) + int(rest[12]),
+            )
+        except ValueError:
+            return None
 
     def identify(self, pid: int) -> Identity | None:
         """The identity of a living process."""
@@ -103,27 +143,27 @@ class Proc:
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / TICKS_PER_S)
 
     def cmdline(self, pid: int) -> tuple[str, ...] | None:
-        """The argument vector; a process that rewrote it has trailing empty words, which are dropped."""
+        """The argument vector; a process that rewrote it has trailing empty words, which are dropped.
+
+        None also for one that nobody starts (over 4 MiB or 65,536 words): only a hostile process would have it.
+        """
         data = self._bytes(f"{pid}/cmdline")
-        if data is None:
-            return None
-        words = [os.fsdecode(word) for word in data.split(b"\0")]
-        while words and not words[-1]:
-            words.pop()
-        return tuple(words)
+        words = _words((data or b"").rstrip(b"\0"))
+        return None if data is None or words is None else tuple(map(os.fsdecode, words)) if words != [b""] else ()
 
     def environ(self, pid: int) -> dict[str, str] | None:
         """The environment it was started with; needs the same user or CAP_SYS_PTRACE."""
         data = self._bytes(f"{pid}/environ")
-        if data is None:
+        words = _words(data or b"")
+        if data is None or words is None:
             return None
-        pairs = (os.fsdecode(pair).partition("=") for pair in data.split(b"\0") if b"=" in pair)
+        pairs = (os.fsdecode(word).partition("=") for word in words if b"=" in word)
         return {name: value for name, _, value in pairs}
 
     def link(self, pid: int, name: str) -> str | None:
         """Where /proc/PID/cwd, exe or root points."""
         try:
-            return str(Path(f"{self.root}/{pid}/{name}").readlink())
+            return os.readlink(f"{self.root}/{pid}/{name}")
         except OSError:
             return None
 
@@ -135,13 +175,18 @@ class Proc:
 
     def uid(self, pid: int) -> int | None:
         """The uid, if real, effective, saved and file system uid are one: a set-uid program is nobody's for sure."""
-        words = set(self.status(pid).get("Uid", []))
-        return int(words.pop()) if len(words) == 1 else None
+        return self.ids(pid)[0]
 
     def gid(self, pid: int) -> int | None:
         """The effective gid."""
-        words = self.status(pid).get("Gid", [])
-        return int(words[1]) if len(words) > 1 else None
+        return self.ids(pid)[1]
+
+    def ids(self, pid: int) -> tuple[int | None, int | None]:
+        """(its uid, its gid) in one look, as `uid` and `gid` tell them."""
+        data = self._bytes(f"{pid}/status") or b""
+        uids, gid = _UIDS.search(data), _GIDS.search(data)
+        found = set(uids.groups()) if uids else set()
+        return int(found.pop()) if len(found) == 1 else None, int(gid[1]) if gid else None
 
     def holds_socket(self, pid: int, socket_inode: int) -> bool:
         """Whether it has that socket open; raises PermissionError without the same user or CAP_SYS_PTRACE."""
@@ -158,7 +203,8 @@ class Proc:
             names = os.listdir(f"{self.root}/{pid}/fd")
         except PermissionError:
             raise
-        except OSError:
+        except OSError as error:
+            refuse_exhaustion(error)
             return []
         pairs = ((int(name), self.link(pid, f"fd/{name}")) for name in names)
         return [(fd, target) for fd, target in pairs if target is not None]
@@ -177,36 +223,50 @@ class Proc:
         """The pids it is the parent of now (proc(5), task/TID/children); empty where the kernel does not say."""
         try:
             threads = os.listdir(f"{self.root}/{pid}/task")
-        except OSError:
+        except OSError as error:
+            refuse_exhaustion(error)
             return []
-        texts = (self.text(f"{pid}/task/{thread}/children") or "" for thread in threads)
-        return [int(word) for text in texts for word in text.split()]
+        texts = (self._bytes(f"{pid}/task/{thread}/children") or b"" for thread in threads)
+        return [int(word) for text in texts for word in text.split() if _NUMBER.fullmatch(word)]
 
     def tree(self, pid: int) -> list[int]:
         """The process and everything it started and has not lost."""
-        found, at = [pid], 0
-        while at < len(found):
-            found += [child for child in self.children(found[at]) if child not in found]
-            at += 1
-        return found
+        found = {pid: None}
+        waiting = [pid]
+        while waiting:
+            children = [child for child in self.children(waiting.pop()) if child not in found]
+            found |= dict.fromkeys(children)
+            waiting += children
+        return list(found)
 
     def rss_bytes(self, pid: int) -> int | None:
         """Resident bytes from /proc/PID/statm."""
         data = self._bytes(f"{pid}/statm")
         words = data.split() if data else []
-        return int(words[1]) * PAGE_BYTES if len(words) > 1 else None
+        return int(words[1]) * PAGE_BYTES if len(words) > 1 and _NUMBER.fullmatch(words[1]) else None
 
     def rollup(self, pid: int) -> Rollup | None:
         """PSS, USS and swap: about 12 ms per GiB resident, so not for every worker in every pass."""
-        text = self.text(f"{pid}/smaps_rollup")
-        if text is None:
+        data = self._bytes(f"{pid}/smaps_rollup")
+        if data is None:
             return None
-        lines = [line.split() for line in text.splitlines()[1:]]
-        kib = {words[0]: int(words[1]) for words in lines if len(words) >= 2 and words[1].isdigit()}
-        if "Rss:" not in kib or "Pss:" not in kib:
+        lines = [line.split() for line in data.splitlines()[1:]]
+        kib = {words[0]: int(words[1]) for words in lines if len(words) >= 2 and _NUMBER.fullmatch(words[1])}
+        if b"Rss:" not in kib or b"Pss:" not in kib:
             return None
-        uss = kib.get("Private_Clean:", 0) + kib.get("Private_Dirty:", 0) + kib.get("Private_Hugetlb:", 0)
-        return Rollup(*(size * 1024 for size in (kib["Rss:"], kib["Pss:"], uss, kib.get("Swap:", 0))))
+        uss = kib.get(b"Private_Clean:", 0) + kib.get(b"Private_Dirty:", 0) + kib.get(b"Private_Hugetlb:", 0)
+        return Rollup(*(size * 1024 for size in (kib[b"Rss:"], kib[b"Pss:"], uss, kib.get(b"Swap:", 0))))
+
+    def is_closed(self, pid: int) -> bool:
+        """Whether its memory may not be read: neither the same user nor CAP_SYS_PTRACE. False where it is gone."""
+        try:
+            with open(f"{self.root}/{pid}/smaps_rollup", "rb"):
+                return False
+        except PermissionError:
+            return True
+        except OSError as error:
+            refuse_exhaustion(error)
+            return False
 
     def limits(self, pid: int) -> dict[str, tuple[int, int]]:
         """The resource limits by their RLIMIT_ name (prlimit(2), through psutil)."""
@@ -218,12 +278,15 @@ class Proc:
             return {}
 
     def unit(self, pid: int) -> str | None:
-        """The systemd unit that owns it, read off its cgroup path (systemd.io, "Control Group APIs")."""
+        """The systemd unit that owns it, read off its cgroup path (systemd.io, "Control Group APIs").
+
+        Users name the cgroups below their own: what could be an option of systemctl is no unit.
+        """
         for line in (self.text(f"{pid}/cgroup") or "").splitlines():
-            controllers, path = line.split(":", 2)[1:]
+            _, controllers, path = (*line.split(":", 2), "-", "-")[:3]
             if controllers in ("", "name=systemd"):
                 leaf = path.rsplit("/", 1)[-1]
-                return leaf if leaf.endswith(".service") else None
+                return leaf if _UNIT.fullmatch(leaf) else None
         return None
 
     def boot_id(self) -> str:

@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from paramedic.host.proc import Proc
 from paramedic.host.recipe import MODULE, conf_argument
 from paramedic.model.readings import Identity
@@ -31,15 +29,13 @@ class Row:
 
 
 def walk(proc: Proc) -> list[Row]:
-    """All living processes, through psutil, each pinned to its identity."""
-    psutil.PROCFS_PATH = proc.root
+    """All living processes, each pinned to its identity. Nothing of them is kept: there may be ten thousand."""
     found = []
-    for process in psutil.process_iter(["cmdline", "uids"]):
-        stat = proc.stat(process.pid)
-        argv, uids = process.info["cmdline"], process.info["uids"]
-        if stat and stat.is_alive and argv and uids:
-            uid = uids.effective if uids.real == uids.effective == uids.saved else MIXED
-            found.append(Row(stat.identity, stat.ppid, uid, tuple(argv)))
+    for pid in sorted(proc.pids()):
+        stat, argv = proc.stat(pid), proc.cmdline(pid)
+        if stat and stat.is_alive and argv:
+            uid = proc.uid(pid)
+            found.append(Row(stat.identity, stat.ppid, MIXED if uid is None else uid, argv))
     return found
 
 
@@ -100,7 +96,7 @@ def same_file(one: str, other: str) -> bool:
 def running(conf: str, proc: Proc) -> list[Identity]:
     """Every living supervisord of this conf, whoever runs it: the full walk."""
     found = [row for row, used in supervisords(walk(proc), proc) if same_file(used, conf)]
-    return [row.identity for row in found if _sees_same_file(row.identity.pid, conf, proc)]
+    return [row.identity for row in found if sees_same_file(row.identity.pid, conf, proc)]
 
 
 def uids_of(user: str | None) -> set[int]:
@@ -118,10 +114,10 @@ def of_conf(rows: list[Row], conf: str, proc: Proc, user: str | None = None) -> 
     """
     trusted = trusted_uids(conf) | uids_of(user)
     found = [row for row, used in supervisords(rows, proc) if same_file(used, conf)]
-    return [row for row in found if row.uid in trusted and _sees_same_file(row.identity.pid, conf, proc)]
+    return [row for row in found if row.uid in trusted and sees_same_file(row.identity.pid, conf, proc)]
 
 
-def _sees_same_file(pid: int, conf: str, proc: Proc) -> bool:
+def sees_same_file(pid: int, conf: str, proc: Proc) -> bool:
     """Whether the process finds our very file at that path; true where we may not look through its root."""
     try:
         return os.path.samestat(os.stat(f"{proc.root}/{pid}/root{os.path.realpath(conf)}"), os.stat(conf))

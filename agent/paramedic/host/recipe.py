@@ -7,22 +7,24 @@ argv, unit properties, the journal or JSON.
 from __future__ import annotations
 
 import getopt
-import hashlib
 import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from paramedic.host import files, folders, systemd
+from paramedic.host import clock, files, folders, systemd, texts
 from paramedic.host.commands import Person
-from paramedic.host.proc import Proc
+from paramedic.host.digest import sha256
+from paramedic.host.proc import TICKS_PER_S, Proc
+from paramedic.host.writers import writable_by_others
 from paramedic.model.readings import Identity
 
 MOST_BYTES = 1 << 20
+MOST_RECIPE = 16 << 20
 FLAGS = ("-c", "--configuration")
 MODULE = "supervisor.supervisord"
 # supervisor/options.py, ServerOptions: the command line of supervisord.
@@ -37,7 +39,8 @@ LONG = re.findall(
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything exec(2) needs to make the same daemon again. `limits` maps RLIMIT_ names to (soft, hard), `digest` is
-    that of its conf's files when it was seen healthy.
+    that of the conf's files it was started with, `output` the file it writes to, `keeper` who else starts it, `process`
+    the process it was read of.
     """
 
     argv: tuple[str, ...]
@@ -50,6 +53,9 @@ class Recipe:
     limits: dict[str, tuple[int, int]]
     unit: str | None
     digest: str | None = None
+    output: str | None = None
+    keeper: str = ""
+    process: str = ""
 
     @property
     def person(self) -> Person:
@@ -63,14 +69,20 @@ class Recipe:
 
 
 def observe(proc: Proc, identity: Identity, conf: str) -> Recipe | None:
-    """The recipe of a running daemon; None when any part of it cannot be read."""
+    """The recipe of a running supervisord; None when any part of it cannot be read."""
+    found = observed(proc, identity)
+    return replace(found, argv=with_conf(found.argv, conf)) if found is not None else None
+
+
+def observed(proc: Proc, identity: Identity) -> Recipe | None:
+    """The recipe of a running process as it stands in /proc; None when any part of it cannot be read."""
     argv, env = proc.cmdline(identity.pid), proc.environ(identity.pid)
     cwd, exe = proc.link(identity.pid, "cwd"), proc.link(identity.pid, "exe")
     status = proc.status(identity.pid)
     if not argv or env is None or cwd is None or exe is None or len(set(status.get("Uid", ()))) != 1:
         return None
     recipe = Recipe(
-        argv=with_conf(_absolute(argv, env, exe), conf),
+        argv=_absolute(argv, env, exe),
         cwd=cwd,
         uid=int(status["Uid"][1]),
         gid=int(status["Gid"][1]),
@@ -85,26 +97,31 @@ def observe(proc: Proc, identity: Identity, conf: str) -> Recipe | None:
 
 def digest_of(paths: Iterable[str]) -> str:
     """SHA-256 over the files of a conf; raises OSError or ValueError where one cannot be read."""
-    found = hashlib.sha256()
+    found = sha256()
     for path in paths:
-        found.update(f"{path}\0{files.read_text(path, MOST_BYTES)}\0".encode())
+        found.update(f"{path}\0{texts.read_text(path, MOST_BYTES)}\0".encode())
     return found.hexdigest()
 
 
+def digest_at_start(paths: tuple[str, ...], identity: Identity, proc: Proc) -> str | None:
+    """The digest of the files this process was started with; None where one has changed since (its ctime, which nobody
+    can set back). Raises OSError or ValueError.
+    """
+    started = clock.wall() - proc.age_s(identity) + 2 / TICKS_PER_S
+    found = digest_of(paths)
+    return None if any(os.stat(path).st_ctime > started for path in paths) else found
+
+
 def why_untrusted(recipe: Recipe, paths: tuple[str, ...]) -> str | None:
-    """A root daemon runs what its conf says: where others than root can write that, only what was healthy counts."""
-    writable = next((path for path in paths if _others_write(path) or _others_write(str(Path(path).parent))), None)
-    if recipe.uid != 0 or os.geteuid() != 0 or writable is None:
+    """A daemon runs what its conf says: where others than root and its user can write that, only what it was started
+    with counts.
+    """
+    writable = next(filter(None, (writable_by_others(path, {recipe.uid}) for path in paths)), None)
+    if writable is None or (recipe.digest is not None and recipe.digest == digest_of(paths)):
         return None
-    if recipe.digest is None or recipe.digest != digest_of(paths):
-        what = f"its daemon runs as root, and others than root can write {writable}"
-        return f"{what}, which is not what it was when it was last seen healthy: give it to root, or start it by hand"
-    return None
-
-
-def _others_write(path: str) -> bool:
-    found = os.stat(path)
-    return found.st_uid != 0 or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    who = "root" if recipe.uid == 0 else f"user {recipe.uid}"
+    what = f"its daemon runs as {who}, and others can change {writable}"
+    return f"{what}, and it is not what it was when it was last seen healthy: take it from them, or start it by hand"
 
 
 def conf_argument(argv: tuple[str, ...]) -> str | None:
@@ -164,11 +181,16 @@ def save(path: str, recipe: Recipe) -> None:
 
 
 def load(path: str) -> Recipe | None:
-    """The recorded recipe, None without one or with one that is damaged."""
+    """The recorded recipe, None without one or with one that is damaged or not ours: it says what root is to run."""
     try:
-        data = json.loads(Path(path).read_text("utf-8"))
-        data["argv"], data["groups"] = tuple(data["argv"]), tuple(data["groups"])
-        data["limits"] = {name: (soft, hard) for name, (soft, hard) in data["limits"].items()}
-        return Recipe(**data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if os.lstat(path).st_uid != os.geteuid():
+            return None
+        return made_of(json.loads(texts.read_text(path, MOST_RECIPE)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def made_of(data: dict[str, Any]) -> Recipe:
+    """The recipe of what asdict made of one; raises KeyError, TypeError or ValueError where it is none."""
+    limits = {name: (soft, hard) for name, (soft, hard) in data["limits"].items()}
+    return Recipe(**{**data, "argv": tuple(data["argv"]), "groups": tuple(data["groups"]), "limits": limits})

@@ -1,8 +1,9 @@
 """A program of its own: carries connections from a path to a listening socket whose file was deleted.
 
-Started by `relaying.start` with everything it needs open, it drops to the daemon's user before it accepts, lives
-outside the agent's session, and leaves when the daemon ends, when its path is no longer its own, or on SIGTERM. It
-removes its path only if that is still its own inode. Standard library only: it must start in a few milliseconds.
+Started by `relaying.start` with everything it needs open (as stdin, stdout and stderr where it is a systemd service),
+it drops to the daemon's user before it accepts, lives outside the agent's session, and leaves when the daemon ends,
+when its path is no longer its own, or on SIGTERM. It removes its path only if that is still its own inode. Standard
+library only: it must start in a few milliseconds.
 """
 
 import contextlib
@@ -193,6 +194,10 @@ def detach() -> None:
     os.write(writer, b"1")
     os.close(writer)
     os.close(reader)
+
+
+def let_go() -> None:
+    """Of stdin, stdout and stderr."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(null, stream)
@@ -203,6 +208,9 @@ def main(words: list[str]) -> None:
     for those who look at us, that of the live socket and its process; the path.
     """
     listener, live, daemon, uid, gid, inode = (int(word) for word in words[:6])
+    is_service = listener == 0
+    if is_service:
+        listener, live, daemon = (os.dup(fd) for fd in (listener, live, daemon))
     relay = Relay(socket.socket(fileno=listener), live, daemon, inode, words[-1])
 
     def leave(_number: int, _frame: object) -> None:
@@ -211,7 +219,9 @@ def main(words: list[str]) -> None:
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     relay.listener.setblocking(False)
-    detach()
+    if not is_service:
+        detach()
+    let_go()
     os.chdir("/")
     drop(uid, gid)
     relay.run()

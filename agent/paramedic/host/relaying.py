@@ -14,8 +14,9 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from paramedic.host import files, folders, pidfd, systemd
+from paramedic.host import files, folders, pidfd, systemd, texts
 from paramedic.host.commands import run
+from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, PathReading
 
@@ -24,6 +25,7 @@ BACKLOG = 1024
 STICKY = 0o1000
 WORDS = 10
 _PROGRAM = str(Path(__file__).with_name("relay.py"))
+_ARGV = (sys.executable, "-I", "-S", _PROGRAM)
 
 
 class NotStarted(OSError):
@@ -62,9 +64,10 @@ def record_of(path: str) -> str:
 def current(path: str, proc: Proc) -> Relay | None:
     """The recorded relay of a path while its process lives; None where nothing is recorded or readable."""
     try:
-        found = json.loads(files.read_text(record_of(path), 4096))
-        relay = Relay(Identity(*found["process"]), found["inode"], Identity(*found["serves"]), found["live_inode"])
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(texts.read_text(record_of(path), 4096))
+        process, serves = (Identity(*map(int, found[name])) for name in ("process", "serves"))
+        relay = Relay(process, int(found["inode"]), serves, int(found["live_inode"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return relay if proc.is_alive(relay.process) else None
 
@@ -100,12 +103,16 @@ def start(wanted: Wanted, proc: Proc) -> Relay:
         os.chown(name, wanted.uid, wanted.gid, dir_fd=kept, follow_symlinks=False)
         os.chmod(name, wanted.mode | STICKY, dir_fd=kept)
         listener.listen(BACKLOG)
+        reached("relay bound")
         inode = files.number(os.stat(name, dir_fd=kept, follow_symlinks=False))
         process = _spawn(wanted, listener.fileno(), os.stat(name, dir_fd=kept).st_ino, proc)
+        reached("relay started")
         relay = Relay(process, inode, wanted.serves, wanted.live_inode)
         try:
             files.move_in(kept, name, wanted.path)
+            reached("relay in place")
             files.write_private(record_of(wanted.path), json.dumps(asdict(relay) | _pairs(relay)).encode())
+            reached("relay recorded")
         except OSError:
             end(relay, proc)
             with contextlib.suppress(FileNotFoundError):
@@ -120,32 +127,30 @@ def _pairs(relay: Relay) -> dict[str, list[int]]:
 
 
 def _spawn(wanted: Wanted, listener: int, inode: int, proc: Proc) -> Identity:
-    """Run the program; it detaches itself and says its pid. Under systemd it gets a scope of its own, so that the
-    end of the agent's unit does not take it along.
-    """
+    """Run the program, as a service where systemd is: neither the agent's end nor its sandbox reaches it."""
     daemon = os.pidfd_open(wanted.serves.pid)
+    serves = wanted.serves
+    numbers = (*wanted.runs_as, inode, wanted.live_inode, serves.pid, serves.start_ticks)
+    words = (*map(str, numbers), wanted.path)
+    fds = (listener, wanted.live, daemon)
     try:
-        if not proc.is_alive(wanted.serves):
-            raise NotStarted(3, f"process {wanted.serves.pid} is gone")
-        fds = (listener, wanted.live, daemon)
-        serves = wanted.serves
-        numbers = (*fds, *wanted.runs_as, inode, wanted.live_inode, serves.pid, serves.start_ticks)
-        words = (*map(str, numbers), wanted.path)
-        argv = (*_scope(inode), sys.executable, "-I", "-S", _PROGRAM, *words)
-        result = run(argv, START_S, {"PATH": os.defpath}, cwd="/", pass_fds=fds)
+        if not proc.is_alive(serves):
+            raise NotStarted(3, f"process {serves.pid} is gone")
+        if systemd.is_running() and os.geteuid() == 0:
+            pid = systemd.start_with(
+                f"paramedic-relay-{inode}-{os.getpid()}", (*_ARGV, "0", "1", "2", *words), fds, START_S
+            )
+            said = "systemd did not start it"
+        else:
+            result = run((*_ARGV, *map(str, fds), *words), START_S, {"PATH": os.defpath}, cwd="/", pass_fds=fds)
+            said = result.output.strip().rpartition("\n")[2]
+            pid = int(said) if result.code == 0 and said.isdigit() else 0
     finally:
         os.close(daemon)
-    said = result.output.strip().rpartition("\n")[2]
-    process = proc.identify(int(said)) if result.code == 0 and said.isdigit() else None
+    process = proc.identify(pid) if pid else None
     if process is None:
-        raise NotStarted(5, f"the relay did not start: {result.last_line or 'it said nothing'}")
+        raise NotStarted(5, f"the relay did not start: {said or 'it said nothing'}")
     return process
-
-
-def _scope(inode: int) -> tuple[str, ...]:
-    if not systemd.is_running() or os.geteuid() != 0:
-        return ()
-    return ("/usr/bin/systemd-run", "--scope", "--quiet", "--collect", f"--unit=paramedic-relay-{inode}-{os.getpid()}")
 
 
 def end(relay: Relay, proc: Proc) -> None:
@@ -160,5 +165,9 @@ def end(relay: Relay, proc: Proc) -> None:
 
 
 def _doubt(one: Identity, proc: Proc) -> str | None:
-    argv = proc.cmdline(one.pid) or ()
-    return None if _PROGRAM in argv else "it does not run the relay"
+    return None if is_relay(proc.cmdline(one.pid) or ()) else "it does not run the relay"
+
+
+def is_relay(argv: tuple[str, ...]) -> bool:
+    """Whether this is the command line of a relay of ours."""
+    return _PROGRAM in argv

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import socket
+import sys
 from typing import Any
 
-from paramedic.host import clock
+from paramedic.host import clock, files
 from paramedic.host.proc import Proc
-from paramedic.host.unix_diag import listeners
+from paramedic.host.unix_diag import Listener, listeners
 
 DEADLINE_S = 2.0
-MAX_BYTES = 32 << 20
-TCP_LISTEN = "0A"
+MAX_BYTES = 4 << 20
+_TCP = re.compile(r"([^/@]*):(\d{1,5})")
+# /proc/net/tcp: number, address:port, peer, state 0A, four more, timeout, inode (proc(5)).
+_LISTENING = re.compile(r"\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ 0A \S+ \S+ \S+ +\d+ +\d+ (\d+)")
+
+
+class Stats:
+    """The stats JSON of one instance; while it is idle the same bytes come again, and are not parsed again."""
+
+    def __init__(self) -> None:
+        self._last: tuple[bytearray, dict[str, Any]] | None = None
+
+    def fetch(self, address: str) -> dict[str, Any]:
+        """The document (core/master_utils.c), within a total deadline; raises OSError or ValueError."""
+        data = _ask(address)
+        if self._last is None or self._last[0] != data:
+            self._last = (data, _document(data))
+        return self._last[1]
 
 
 def fetch_stats(address: str) -> dict[str, Any]:
-    """The stats JSON (core/master_utils.c), within a total deadline; raises OSError or ValueError.
+    """The document once, as `Stats.fetch`."""
+    return _document(_ask(address))
 
-    The master serves it synchronously: ask at once, read to the end, never keep the connection.
-    """
+
+def _ask(address: str) -> bytearray:
+    """The master serves it synchronously: ask at once, read to the end, never keep the connection."""
     until = clock.monotonic() + DEADLINE_S
     data = bytearray()
     with _connect(address) as client:
@@ -35,36 +56,91 @@ def fetch_stats(address: str) -> dict[str, Any]:
             data += part
             if len(data) > MAX_BYTES:
                 raise ValueError("the answer is too large")
+    return data
+
+
+def _document(data: bytearray) -> dict[str, Any]:
     text = data.decode("utf-8", "replace")
-    document = json.loads(text[text.index("{") :] if "{" in text else text)
+    try:
+        document = json.loads(text[text.index("{") :] if "{" in text else text)
+    except RecursionError as error:
+        raise ValueError("the answer is nested too deeply") from error
     if not isinstance(document, dict):
         raise ValueError("the answer is not a stats document")
     return document
 
 
 def stats_socket_inode(address: str, proc: Proc) -> int | None:
-    """The inode of the socket that listens at a stats address, from the kernel; None where nobody does."""
-    tcp = re.fullmatch(r"[^/@]*:(\d+)", address)
-    if tcp is None:
-        name = f"\0{address[1:]}" if address.startswith("@") else address
-        return next((x.socket_inode for x in listeners() if x.name in (name, address)), None)
+    """The inode of the socket that answers at a stats address, from the kernel; None where nobody does."""
+    tcp = _TCP.fullmatch(address)
+    if tcp is not None:
+        return _answering(_numeric(tcp[1]), int(tcp[2]), proc)
+    name = f"\0{address[1:]}" if address.startswith("@") else address
+    seen, stands = listeners(), _file_inode(address)
+    named = sorted((x.file_inode != stands, x.socket_inode) for x in seen if x.name in (name, address))
+    return named[0][1] if named else _relative(address, stands, seen)
+
+
+def _answering(host: str, port: int, proc: Proc) -> int | None:
+    """Of the sockets that listen on a port the one the kernel gives a connection to: bound to that very address, else
+    to any. Another user may listen on the same port of another address.
+    """
+    exact = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}"
+    mapped = f"{0:016X}{int.from_bytes(bytes(2) + bytes((255, 255)), sys.byteorder):08X}{exact}"
+    found: dict[str, int] = {}
     for table in ("tcp", "tcp6"):
         for line in (proc.text(f"self/net/{table}") or "").splitlines()[1:]:
-            words = line.split()
-            if words[3] == TCP_LISTEN and int(words[1].rpartition(":")[2], 16) == int(tcp[1]):
-                return int(words[9])
+            listed = _LISTENING.match(line)
+            if listed and int(listed[2], 16) == port:
+                found.setdefault(listed[1], int(listed[3]))
+    return next((found[one] for one in (exact, mapped, "0" * 8, "0" * 32) if one in found), None)
+
+
+def _file_inode(path: str) -> int | None:
+    """What stands there; others can bind the same name in a file system tree of their own."""
+    with contextlib.suppress(OSError):
+        return files.number(os.stat(path))
     return None
 
 
+def _relative(address: str, stands: int | None, seen: list[Listener]) -> int | None:
+    """The socket at this path that was bound by a relative name, such as `stats = run.stats` after a chdir."""
+    ours = (x for x in seen if x.file_inode == stands and not x.name.startswith("/"))
+    return next((x.socket_inode for x in ours if address.endswith(f"/{os.path.basename(x.name)}")), None)
+
+
+def _numeric(host: str) -> str:
+    """A name would be looked up, for as long as a name server likes; raises ValueError for one."""
+    if host in ("", "localhost", "0.0.0.0"):  # noqa: S104 - asked, not bound
+        return "127.0.0.1"
+    socket.inet_aton(host)
+    return host
+
+
 def _connect(address: str) -> socket.socket:
-    tcp = re.fullmatch(r"([^/@]*):(\d+)", address)
+    tcp = _TCP.fullmatch(address)
+    if tcp and int(tcp[2]) > 65535:
+        raise ValueError(f"{address} is no address")
     family = socket.AF_INET if tcp else socket.AF_UNIX
     client = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         client.settimeout(DEADLINE_S)
-        target = (tcp[1] or "127.0.0.1", int(tcp[2])) if tcp else address
-        client.connect(f"\0{address[1:]}" if address.startswith("@") else target)
-    except OSError:
+        if tcp:
+            client.connect((_numeric(tcp[1]), int(tcp[2])))
+        elif address.startswith("@"):
+            client.connect(f"\0{address[1:]}")
+        else:
+            _connect_at(client, address)
+    except (OSError, ValueError):
         client.close()
         raise
     return client
+
+
+def _connect_at(client: socket.socket, path: str) -> None:
+    """To the socket at the path itself: a link that somebody put there would lead root to a server of their choice."""
+    found = files.open_path(path)
+    try:
+        client.connect(f"/proc/self/fd/{found}")
+    finally:
+        os.close(found)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from watchdog.events import (
     FileCreatedEvent,
@@ -17,7 +16,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from paramedic.host import files
 
@@ -31,43 +30,57 @@ class PathWatch(FileSystemEventHandler):
         self._poke = poke
         self._paths: frozenset[str] = frozenset()
         self._watches: dict[str, tuple[int, ObservedWatch]] = {}
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
         self.failures: dict[str, str] = {}
 
     def start(self) -> None:
-        """Begin; without paths nothing is watched yet."""
-        self._observer.start()
+        """Begin; without paths nothing is watched yet. Where the host has no inotify to spare it is told, and tried
+        again whenever paths are named.
+        """
+        try:
+            observer = Observer()
+            observer.start()
+        except (OSError, RuntimeError) as error:
+            self.failures["anything"] = str(error)
+            return
+        self._observer = observer
+        self.failures.pop("anything", None)
 
     def stop(self) -> None:
         """End the observer's threads."""
-        self._observer.stop()
-        self._observer.join(2.0)
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(2.0)
 
     @property
     def is_alive(self) -> bool:
-        """Whether the observer's heart beats; an exception in a handler would stop it."""
-        return self._observer.is_alive()
+        """Whether the observer's heart beats, where there is one; an exception in a handler would stop it."""
+        return self._observer is None or self._observer.is_alive()
 
     def guard(self, paths: Iterable[str]) -> None:
         """Watch the folders of these paths; a folder that was replaced is watched anew."""
         self._paths = frozenset(os.fsencode(p).decode("utf-8", "replace") for p in paths)
-        folders = {str(Path(path).parent) for path in self._paths}
+        if self._observer is None:
+            self.start()
+        if self._observer is None:
+            return
+        folders = {os.path.dirname(path) for path in self._paths}
         for folder in set(self._watches) - folders:
             self._observer.unschedule(self._watches.pop(folder)[1])
         for folder in folders:
-            self._guard_folder(folder)
+            self._guard_folder(self._observer, folder)
 
-    def _guard_folder(self, folder: str) -> None:
+    def _guard_folder(self, observer: BaseObserver, folder: str) -> None:
         inode = files.inode_of(folder)
         held = self._watches.get(folder)
         if held is not None and held[0] == inode:
             return
         if held is not None:
-            self._observer.unschedule(self._watches.pop(folder)[1])
+            observer.unschedule(self._watches.pop(folder)[1])
         if inode is None:
             return
         try:
-            watch = self._observer.schedule(self, folder, recursive=False, event_filter=_EVENTS)
+            watch = observer.schedule(self, folder, recursive=False, event_filter=_EVENTS)
             self._watches[folder] = (inode, watch)
             self.failures.pop(folder, None)
         except OSError as error:

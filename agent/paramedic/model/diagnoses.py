@@ -94,7 +94,40 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "a supervised process outlived its supervisord",
         "kill_orphans, with its process group, once a new supervisord runs or its start is proven possible",
     ),
+    "uwsgi-dead": Diagnosis(
+        "no master runs, and it did not leave on purpose",
+        "start_uwsgi, once: prove that its app loads, settle workers that outlived it, start it as it ran before",
+        explains=True,
+    ),
+    "uwsgi-stopped": Diagnosis(
+        "somebody stopped uWSGI on purpose",
+        "tell; it is left stopped (start it yourself, or set restart: always)",
+        explains=True,
+    ),
+    "chain-stalled": Diagnosis(
+        "a chain reload waits for a worker that has been loading its app for too long; the others serve",
+        "tell; where the policy says recycle_worker: { stuck: kill }, end that worker once the app loads elsewhere",
+    ),
+    "worker-stuck": Diagnosis(
+        "a worker has been loading its app for too long, and no chain reload is under way",
+        "tell; where the policy says recycle_worker: { stuck: kill }, end that worker once the app loads elsewhere",
+    ),
     "app-broken": Diagnosis("the app on disk no longer imports", "tell; never reload good workers onto a broken app"),
+    "memory-high": Diagnosis(
+        "little memory is left on the host, or below the limit of the cgroup the stack runs in",
+        "the ladder of the policy, where a reload can help; else tell who holds the memory",
+    ),
+    "memory-pressure": Diagnosis(
+        "tasks wait for memory much of the time (PSI)",
+        "the ladder of the policy, where a reload can help; else tell who holds the memory",
+    ),
+    "swap-thrash": Diagnosis(
+        "memory is read from swap and written to it at the same time, and tasks wait for it",
+        "the ladder of the policy, where a reload can help; else tell who holds the memory",
+    ),
+    "oom-killed": Diagnosis(
+        "the kernel's OOM killer ended a process", "tell; what died is restarted by its own supervisor or policy"
+    ),
     "uwsgi-unreachable": Diagnosis(
         "the uWSGI instance does not answer on its stats socket", "tell; nothing is touched", explains=True
     ),

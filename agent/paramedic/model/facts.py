@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from paramedic.model.readings import FolderReading, Identity, UwsgiReading
+from paramedic.model.readings import (
+    FolderReading,
+    Holding,
+    HostReading,
+    Identity,
+    UwsgiBlind,
+    UwsgiGone,
+    UwsgiReading,
+)
 from paramedic.model.supervision import ChildRecord, ProgramReading, SocketReading, SupervisorReading
 
 
@@ -18,6 +26,16 @@ class Unknown:
 
 Scalar = float | int | str
 Value = float | int | str | Unknown
+Reading = (
+    HostReading
+    | SupervisorReading
+    | UwsgiReading
+    | UwsgiBlind
+    | UwsgiGone
+    | SocketReading
+    | ProgramReading
+    | ChildRecord
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,6 +65,7 @@ class SubjectFacts:
     """The fields of one subject; `parent` is what it belongs to, `cause` what explains its trouble.
 
     `identity` is the process behind it, where there is one; `unread` are the kinds of children that could not be told.
+    Of the host, `scope` is what its numbers are of, and `holders` are who holds the memory beside the stack.
     """
 
     subject: Subject
@@ -54,9 +73,11 @@ class SubjectFacts:
     findings: tuple[Finding, ...] = ()
     parent: Subject | None = None
     cause: Subject | None = None
-    reading: SupervisorReading | UwsgiReading | SocketReading | ProgramReading | ChildRecord | None = None
+    reading: Reading | None = None
     identity: Identity | None = None
     unread: frozenset[str] = frozenset()
+    scope: str = ""
+    holders: tuple[Holding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +120,9 @@ class Facts:
         return facts.reading if facts and isinstance(facts.reading, SocketReading) else None
 
     def uwsgi(self, subject: Subject) -> UwsgiReading | None:
-        """The reading behind a uwsgi subject, if there is one."""
-        facts = self.subjects.get(subject)
+        """The reading behind a uwsgi subject or one of its workers, also of one that is cheaped now; None without."""
+        is_worker = subject.kind == "uwsgi.worker"
+        facts = self.subjects.get(Subject("uwsgi", subject.name.partition("/")[0]) if is_worker else subject)
         return facts.reading if facts and isinstance(facts.reading, UwsgiReading) else None
 
 
@@ -131,6 +153,14 @@ class SupervisorKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class UwsgiKnown:
+    """What stays known of an instance when it is gone: its master and its workers when it last answered."""
+
+    master: Identity
+    workers: tuple[Identity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SocketKnown:
     """A guarded socket while it was healthy: who listened, on which kernel socket and file, owned how."""
 
@@ -155,3 +185,4 @@ class Known:
     baselines: Mapping[Identity, int] = field(default_factory=dict)
     preflights: Mapping[str, Preflight] = field(default_factory=dict)
     sockets: Mapping[str, SocketKnown] = field(default_factory=dict)
+    uwsgis: Mapping[str, UwsgiKnown] = field(default_factory=dict)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
+from paramedic.model.actions import is_disruptive
 from paramedic.model.facts import Scalar
-from paramedic.model.vocabulary import is_disruptive
 
 
 @dataclass(frozen=True, slots=True)

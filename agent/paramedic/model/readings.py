@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from paramedic.model.stack import UwsgiConf
+from paramedic.model.units import render_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,40 @@ class Identity:
     start_ticks: int
 
 
+MACHINE = "the machine"
+_NOT_READ = Unreadable("not read")
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Memory that is not the stack's, in bytes: of a unit's or a command's processes, or with none of the kernel's own.
+
+    Of processes it is their private anonymous memory: what would be freed if they ended.
+    """
+
+    name: str
+    size_bytes: int
+    processes: int = 0
+    swap_bytes: int = 0
+
+    def __str__(self) -> str:
+        """`postgresql.service holds 5.1 GiB in 12 processes`."""
+        size = render_bytes(self.size_bytes)
+        if not self.processes:
+            return f"{self.name} holds {size}"
+        swapped = f" and {render_bytes(self.swap_bytes)} in swap" if self.swap_bytes else ""
+        many = "1 process" if self.processes == 1 else f"{self.processes} processes"
+        return f"{self.name} holds {size}{swapped} in {many}"
+
+
 @dataclass(frozen=True, slots=True)
 class HostReading:
-    """/proc/meminfo, /proc/vmstat and /proc/pressure/memory (kernel: Documentation/accounting/psi.rst)."""
+    """/proc/meminfo, /proc/vmstat and /proc/pressure/memory (kernel: Documentation/accounting/psi.rst).
+
+    `scope` is what total, available and pressure are of: the machine, or the cgroup whose limit is nearest.
+    `swap_in` and `swap_out` are bytes per second, of the machine. `pressure_files` are where a trigger may be set,
+    best first. `holders` are who holds the memory beside the stack, the largest first; empty while nobody asked.
+    """
 
     total_bytes: int
     available_bytes: int
@@ -38,6 +70,18 @@ class HostReading:
     some_avg10: float | Unreadable
     some_avg60: float | Unreadable
     full_avg10: float | Unreadable
+    dirty_bytes: int | Unreadable = _NOT_READ
+    shmem_bytes: int | Unreadable = _NOT_READ
+    swap_in: float | Unreadable = _NOT_READ
+    swap_out: float | Unreadable = _NOT_READ
+    scope: str = MACHINE
+    pressure_files: tuple[str, ...] = ()
+    holders: tuple[Holding, ...] = ()
+
+    @property
+    def used_percent(self) -> float:
+        """How much of the total is used."""
+        return 100.0 * (1 - self.available_bytes / self.total_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +111,16 @@ class WorkerReading:
     age_s: float | None
     rss_bytes: int | Unreadable
     memory: MemoryReading | Unreadable
+    startup_s: float = 0.0
+
+    def is_older_than(self, touched: int) -> bool:
+        """Whether it is of before a touch (epoch seconds): uWSGI tells spawns in whole seconds, and of those in the
+        second of the touch only a worker that was never respawned is older.
+        """
+        return self.spawned_at < touched or (self.spawned_at == touched and self.respawns <= 1)
+
+
+SLOWER_BOOTS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +135,41 @@ class UwsgiReading:
     listen_queue: int
     workers: tuple[WorkerReading, ...]
     touched_at: float | None
+
+    @property
+    def stuck(self) -> tuple[WorkerReading, ...]:
+        """Workers that have been loading their app for longer than its `boot`, and five times the slowest start."""
+        budget_s = max(self.conf.boot_s, SLOWER_BOOTS * max((w.startup_s for w in self.workers), default=0.0))
+        booting = (w for w in self.workers if w.identity and not w.accepting and not w.apps and w.status != "cheap")
+        return tuple(w for w in booting if w.age_s is not None and w.age_s > budget_s)
+
+
+@dataclass(frozen=True, slots=True)
+class UwsgiBlind:
+    """An instance whose master runs and whose workers cannot be asked for: memory is that of its process tree."""
+
+    conf: UwsgiConf
+    master: Identity
+    why: str
+    tree: tuple[Identity, ...]
+    rss_bytes: int
+    memory: MemoryReading | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class UwsgiGone:
+    """An instance of which no master runs. `farewell` is what says that it was stopped on purpose, None where what
+    could say so does not; `untold` why that cannot be told. `keeper` starts it again by itself; `survivors` are workers
+    that outlived their master.
+    """
+
+    conf: UwsgiConf
+    seen_alive: bool
+    farewell: str | None = None
+    untold: str = ""
+    last_words: str = ""
+    keeper: str = ""
+    survivors: tuple[Identity, ...] = ()
 
 
 class PathKind(StrEnum):

@@ -23,13 +23,15 @@ class Truth(StrEnum):
 class Verdict:
     """The truth of a condition on one subject, and the values that made it so.
 
-    `is_acute`: `when` itself holds; otherwise the trouble is only not clear yet, between the two limits.
+    `is_acute`: `when` itself holds; otherwise the trouble is only not clear yet, between the two limits. `blamed` are
+    the fields that made it true.
     """
 
     truth: Truth
     evidence: str
     weight: float = 0.0
     is_acute: bool = True
+    blamed: tuple[str, ...] = ()
 
 
 class Phase(StrEnum):
@@ -130,12 +132,14 @@ class Hold:
 class Report:
     """What an action says of itself. Its success is judged by samples.
 
-    `preflight` is what a reload learned of the app on the way.
+    `preflight` is what a reload learned of the app on the way, `measured` what stood at the moment it acted: it takes
+    the place of what was expected at the intent.
     """
 
     refused: bool
     detail: str
     preflight: Preflight | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

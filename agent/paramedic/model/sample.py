@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from paramedic.model.readings import HostReading, Unreadable, UwsgiReading
+from paramedic.model.readings import HostReading, Unreadable, UwsgiBlind, UwsgiGone, UwsgiReading
 from paramedic.model.supervision import SocketReading, SupervisorReading
 
 
@@ -15,6 +15,6 @@ class Sample:
     monotonic: float
     wall: float
     host: HostReading | Unreadable
-    uwsgi: dict[str, UwsgiReading | Unreadable] = field(default_factory=dict)
+    uwsgi: dict[str, UwsgiReading | UwsgiBlind | UwsgiGone | Unreadable] = field(default_factory=dict)
     supervisor: dict[str, SupervisorReading | Unreadable] = field(default_factory=dict)
     sockets: dict[str, SocketReading | Unreadable] = field(default_factory=dict)

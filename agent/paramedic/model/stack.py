@@ -24,6 +24,8 @@ class UwsgiEntry:
     stats: str | None = None
     chain_reload: str | None = None
     preflight: tuple[str, ...] | None = None
+    restart: str = "unless-stopped"
+    boot_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,24 @@ class Settings:
     notify: NotifyConf = field(default_factory=NotifyConf)
 
 
+# The options that bring in more options; one of them undecided means that any option may be set there.
+READS_MORE = frozenset(
+    (
+        *("ini", "include", "inherit", "config", "xml", "xmlconfig", "yaml", "yml", "json", "js"),
+        *("ini-paste", "ini-paste-logged", "ldap", "sqlite", "sqlite3"),
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class UwsgiConf:
-    """What a uWSGI ini says, overrides applied (uWSGI docs, "Options"). Mercy defaults to 60 s (core/init.c)."""
+    """What a uWSGI ini says, overrides applied (uWSGI docs, "Options"). Mercy defaults to 60 s (core/init.c).
+
+    Paths are absolute. `safe_pidfile` is false only where a failed second start overwrites the pidfile; `sockets` are
+    all addresses it binds for clients, not stats; `spoolers` one folder for each of their processes; `is_vassal` None
+    where that cannot be told; `chmod_socket` the mode. `undecided` are the options that a loop or condition may set,
+    or whose value only the running uWSGI knows: their fields hold what is set outside of those.
+    """
 
     name: str
     ini: str
@@ -100,6 +117,43 @@ class UwsgiConf:
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     lazy_apps: bool = False
     mercy_s: float = 60.0
+    processes: int = 1
+    threads: int = 1
+    cheaper: int | None = None
+    mules: int = 0
+    spoolers: tuple[str, ...] = ()
+    master: bool = False
+    master_fifo: str | None = None
+    touch_reload: tuple[str, ...] = ()
+    harakiri_s: float | None = None
+    max_requests: int | None = None
+    max_requests_delta: int = 0
+    min_worker_lifetime_s: float = 10.0
+    need_app: bool = False
+    die_on_term: bool = False
+    no_orphans: bool = False
+    vacuum: bool = False
+    safe_pidfile: bool = True
+    logto: str | None = None
+    daemonize: bool = False
+    uid: str | None = None
+    restart: str = "unless-stopped"
+    boot_s: float = 60.0
+    sockets: tuple[str, ...] = ()
+    chmod_socket: int | None = None
+    emperor: tuple[str, ...] = ()
+    is_vassal: bool | None = None
+    files: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+
+    @property
+    def is_emperor(self) -> bool:
+        """Whether it is an Emperor's own ini, which serves nothing itself."""
+        return bool(self.emperor) and not self.sockets
+
+    def is_open(self, *options: str) -> bool:
+        """Whether one of these options may be set where it could not be decided or read."""
+        return any(name in options or name in READS_MORE for name in self.undecided)
 
 
 @dataclass(frozen=True, slots=True)

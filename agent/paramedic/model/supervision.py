@@ -34,8 +34,9 @@ class PortHeld:
 class ProgramReading:
     """One row of getAllProcessInfo (supervisor/rpcinterface.py), its pid made an identity.
 
-    Memory is that of its process tree. `starts` counts those seen within `watched_s`, the first look's left out; `hint`
-    explains a spawn error; `connections` are established TCP connections to the `ports` it listens on.
+    Memory is that of its process tree, of so many `processes`. `starts` counts those seen within `watched_s`, the first
+    look's left out; `hint` explains a spawn error; `connections` are established TCP connections to the `ports` it
+    listens on.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ProgramReading:
     identity: Identity | None
     spawnerr: str
     age_s: float
+    processes: int = 0
     rss_bytes: int | Unreadable = _NOT_READ
     memory: MemoryReading | Unreadable = _NOT_READ
     connections: int | Unreadable = _NOT_READ

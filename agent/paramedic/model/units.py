@@ -5,7 +5,7 @@ from __future__ import annotations
 BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PER = {name: size for name, size in SECONDS.items() if name != "ms"}
-RATE = "/s"
+RATE, TREND = "/s", "/h"
 DIMENSIONS: dict[str, dict[str, float]] = {
     "bytes": {name: float(size) for name, size in BYTES.items()},
     "seconds": SECONDS,
@@ -48,11 +48,13 @@ def render_seconds(value: float) -> str:
 
 
 def render(value: float | int | str, dimension: str) -> str:
-    """A value in the unit a person reads best; rates are shown per hour."""
+    """A value in the unit a person reads best. Rates are per second; a TREND dimension shows one per hour."""
     if isinstance(value, str):
         return value
+    if dimension.endswith(TREND):
+        return f"{render(value * 3600, dimension.removesuffix(TREND))}/h"
     if dimension.endswith(RATE):
-        return f"{render(value * 3600, dimension.removesuffix(RATE))}/h"
+        return f"{render(value, dimension.removesuffix(RATE))}/s"
     if dimension == "bytes":
         return render_bytes(value)
     if dimension == "seconds":

@@ -1,39 +1,31 @@
-"""The words a policy may use: subject kinds and their fields, actions and what they fit, diagnoses.
+"""The words a policy may use: subject kinds and their fields, diagnoses, guards; actions are in `actions`.
 
 Behind the checks of `paramedic check`, its JSON Schema, the guards of `decide` and docs/policy-reference.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from paramedic.model.diagnoses import DIAGNOSES, OK, Diagnosis
 from paramedic.model.guards import GUARDS
 
 __all__ = [
-    "ACTIONS",
     "CHILDREN",
     "DIAGNOSES",
     "GUARDS",
     "KINDS",
     "NAME",
-    "NOTIFY",
     "OK",
     "OWNER",
-    "ActionKind",
-    "Arg",
     "Diagnosis",
     "Field",
-    "Harm",
-    "is_disruptive",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`dimension`: bytes, seconds, percent, count or word; `words` are the only values a word can have, none any.
+    """`dimension`: bytes, bytes/s, seconds, percent, count or word; `words` are all a word can be, none: anything.
 
     `is_level`: it goes up and down, so a window over it says something; an age or a total does not.
     """
@@ -64,6 +56,15 @@ _SUPERVISOR_WORDS = (
     "pidfile-wrong",
     "log-deleted",
 )
+_UWSGI_WORDS = (
+    OK,
+    "uwsgi-unreachable",
+    "uwsgi-dead",
+    "uwsgi-stopped",
+    "chain-stalled",
+    "worker-stuck",
+    "app-broken",
+)
 _PROGRAM_WORDS = (OK, "program-fatal", "program-flapping", "port-held")
 _SOCKET_WORDS = (OK, "socket-missing", "socket-replaced", "socket-stale")
 _PROGRAM_STATES = (
@@ -86,19 +87,27 @@ _NAME = Field("word", "its own name: of an instance or daemon as configured, of 
 _OWNER = Field("word", "the name of the instance or daemon it belongs to")
 KINDS: dict[str, dict[str, Field]] = {
     "host": {
-        "memory.total": Field("bytes", "MemTotal", is_level=False),
-        "memory.available": Field("bytes", "MemAvailable"),
-        "memory.used_percent": Field("percent", "1 - MemAvailable / MemTotal"),
-        "swap.free": Field("bytes", "SwapFree"),
+        "memory.total": Field(
+            "bytes", "MemTotal, or the limit of the cgroup that is nearest to its own", is_level=False
+        ),
+        "memory.available": Field(
+            "bytes", "MemAvailable, or what is left below that limit, page cache counted as left"
+        ),
+        "memory.used_percent": Field("percent", "1 - available / total, of whichever is fuller"),
+        "memory.dirty": Field("bytes", "page cache that is not written to disk yet"),
+        "memory.shmem": Field("bytes", "tmpfs and shared memory: no reload gives it back"),
+        "swap.free": Field("bytes", "SwapFree, or what is left of the cgroup's"),
         "swap.used_percent": Field("percent", "1 - SwapFree / SwapTotal; 0 without swap"),
+        "swap.in": Field("bytes/s", "read back from swap, between two looks"),
+        "swap.out": Field("bytes/s", "written to swap, between two looks"),
         "pressure.memory.some_avg10": Field("percent", "time some task stalled on memory, 10 s average"),
         "pressure.memory.some_avg60": Field("percent", "time some task stalled on memory, 60 s average"),
         "pressure.memory.full_avg10": Field("percent", "time all tasks stalled on memory, 10 s average"),
-        "oom_kills": Field("count", "processes the kernel's OOM killer ended since boot"),
+        "oom_kills": Field("count", "processes the kernel's OOM killer ended since boot; in a container those in it"),
     },
     "uwsgi": {
         NAME: _NAME,
-        "diagnosis": Field("word", "its named state", (OK, "uwsgi-unreachable", "app-broken")),
+        "diagnosis": Field("word", "its named state", _UWSGI_WORDS),
         "workers": Field("count", "workers that are not cheaped"),
         "accepting": Field("count", "workers that accept requests"),
         "busy": Field("count", "workers in a request"),
@@ -107,6 +116,7 @@ KINDS: dict[str, dict[str, Field]] = {
         **_SIZES,
         "baseline_uss": Field("bytes", "USS of its workers once they had settled after their start"),
         "uptime": Field("seconds", "age of the master", is_level=False),
+        "boot": Field("seconds", "how long its slowest worker took to load the app, in whole seconds", is_level=False),
         "requests": Field("count", "requests served by its workers"),
         "respawns": Field("count", "worker starts, the first ones included"),
         "harakiris": Field("count", "workers killed over a request's time limit"),
@@ -159,132 +169,3 @@ CHILDREN: dict[str, dict[str, str]] = {
     "uwsgi": {"worker": "uwsgi.worker"},
     "supervisor": {"program": "supervisor.program"},
 }
-
-
-class Harm(StrEnum):
-    """What an action costs the site, least first."""
-
-    NONE = "none"
-    WORKER = "one worker at a time"
-    PROGRAM = "that program restarts"
-    PROGRAMS = "programs restart"
-    ORPHANS = "the orphans"
-    RIVAL = "the other daemon's programs"
-
-
-@dataclass(frozen=True, slots=True)
-class Arg:
-    """One argument of an action; `words` are the only values it can have, none any text.
-
-    `is_template`: names in braces are replaced by the values of the subject's fields. `harms`: with it the action
-    costs the site something.
-    """
-
-    meaning: str
-    words: tuple[str, ...] = ()
-    is_template: bool = False
-    harms: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ActionKind:
-    """Where an action fits, what it costs and how long it may take until samples show that it worked.
-
-    `queues`: it waits its turn behind other actions; notices and socket repairs never do.
-    """
-
-    fits: tuple[str, ...]
-    harm: Harm
-    deadline_s: float
-    met_when: str
-    args: Mapping[str, Arg] = field(default_factory=dict)
-    reclaims_memory: bool = False
-    repairs_daemon: bool = False
-    queues: bool = True
-
-    @property
-    def is_disruptive(self) -> bool:
-        """True where a wrong or repeated call costs the site something."""
-        return self.harm is not Harm.NONE
-
-
-NOTIFY = "notify"
-ACTIONS: dict[str, ActionKind] = {
-    NOTIFY: ActionKind(
-        tuple(KINDS),
-        Harm.NONE,
-        30.0,
-        "handed to notify.command, or to its spool",
-        {"say": Arg("the sentence; {field} is replaced by its value, {subject} by the subject", is_template=True)},
-        queues=False,
-    ),
-    "restore_socket": ActionKind(
-        ("supervisor", "socket"),
-        Harm.NONE,
-        10.0,
-        "the path reaches the live server again",
-        {
-            "restart": Arg(
-                "also by a graceful restart of supervisord (SIGHUP) where nothing else can: its programs restart",
-                ("ok",),
-                harms=True,
-            )
-        },
-        repairs_daemon=True,
-        queues=False,
-    ),
-    "repair_mode": ActionKind(
-        ("supervisor",), Harm.NONE, 10.0, "owner and mode are as the conf says", repairs_daemon=True, queues=False
-    ),
-    "rewrite_pidfile": ActionKind(
-        ("supervisor",), Harm.NONE, 10.0, "the pidfile names the daemon", repairs_daemon=True, queues=False
-    ),
-    "reopen_logs": ActionKind(
-        ("supervisor",), Harm.NONE, 10.0, "the logs are at their paths again", repairs_daemon=True, queues=False
-    ),
-    "resume_daemon": ActionKind(
-        ("supervisor",), Harm.NONE, 5.0, "the daemon answers", repairs_daemon=True, queues=False
-    ),
-    "restart_supervisord": ActionKind(
-        ("supervisor",),
-        Harm.PROGRAMS,
-        120.0,
-        "right daemon, right conf, same programs up, once",
-        {"replace": Arg("also stop another conf's supervisord that answers at our path", ("true",))},
-        repairs_daemon=True,
-    ),
-    "stop_duplicate": ActionKind(
-        ("supervisor",),
-        Harm.RIVAL,
-        90.0,
-        "one daemon is left, and the path reaches it",
-        repairs_daemon=True,
-    ),
-    "restart_program": ActionKind(
-        ("supervisor.program",),
-        Harm.PROGRAM,
-        90.0,
-        "RUNNING past its startsecs with a new pid",
-        reclaims_memory=True,
-    ),
-    "kill_orphans": ActionKind(("orphan", "supervisor"), Harm.ORPHANS, 30.0, "proven ones gone"),
-    "chain_reload": ActionKind(
-        ("uwsgi", "uwsgi.worker", "host"),
-        Harm.WORKER,
-        60.0,
-        "every worker new and accepting",
-        {
-            "uwsgi": Arg("which instance, where the policy watches the host; left out: the one that holds most"),
-            "outage": Arg("also with fewer than two accepting workers", ("ok",)),
-        },
-        reclaims_memory=True,
-    ),
-}
-DISRUPTIVE_COOLDOWN_S = 300.0
-DISRUPTIVE_LIMIT = (3, 3600.0)
-
-
-def is_disruptive(action: str, args: Mapping[str, object]) -> bool:
-    """Whether this action, with these arguments, costs the site something when it is wrong or repeated."""
-    kind = ACTIONS[action]
-    return kind.is_disruptive or any(kind.args[name].harms for name in args if name in kind.args)

@@ -1,0 +1,97 @@
+"""The children of one process, proven once each and then read through a descriptor that stays with the process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from paramedic.host.proc import PAGE_BYTES, Proc
+from paramedic.model.readings import Identity
+
+STATM_BYTES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    identity: Identity
+    uid: int
+    fd: int
+
+
+class Children:
+    """Reads the RSS of a living parent's children: 3 us each, where a proof by stat and status takes 45.
+
+    A descriptor of /proc/PID/statm stays with the process it was opened of, whoever gets its pid later; a child loses
+    its parent only with the parent's end; and a program that changes its user changes the owner of /proc/PID.
+    """
+
+    def __init__(self, proc: Proc) -> None:
+        self._proc = proc
+        self._parent: tuple[Identity, int | None] | None = None
+        self._held: dict[int, _Child] = {}
+
+    def of(self, parent: Identity, uid: int | None) -> None:
+        """From now on those of this parent, which lives and runs as `uid` (None: nobody for sure)."""
+        if self._parent != (parent, uid):
+            self.keep(())
+            self._parent = (parent, uid)
+
+    def keep(self, pids: Collection[int]) -> None:
+        """Let go of all others."""
+        for pid in self._held.keys() - pids:
+            os.close(self._held.pop(pid).fd)
+
+    def read(self, pid: int) -> tuple[Identity, int] | None:
+        """(identity, RSS in bytes) of a living child that runs as its parent's user; anybody's where that is root."""
+        held = self._held.get(pid)
+        if held is not None:
+            rss = self._rss(held)
+            if rss:
+                return held.identity, rss
+            os.close(self._held.pop(pid).fd)
+        return self._prove(pid)
+
+    def _rss(self, child: _Child) -> int:
+        """0 for a process that ended, a zombie too, or that is another user's now."""
+        try:
+            words = os.pread(child.fd, STATM_BYTES, 0).split()
+            is_same = os.stat(f"{self._proc.root}/{child.identity.pid}").st_uid == child.uid
+        except OSError:
+            return 0
+        return int(words[1]) * PAGE_BYTES if is_same and len(words) > 1 else 0
+
+    def _prove(self, pid: int) -> tuple[Identity, int] | None:
+        if self._parent is None or pid <= 0:
+            return None
+        parent, uid = self._parent
+        fd = self._open(pid)
+        stat = self._proc.stat(pid)
+        is_child = stat is not None and stat.is_alive and stat.ppid == parent.pid
+        own = self._proc.uid(pid)
+        if stat is None or not is_child or own is None or uid not in (0, own):
+            if fd is not None:
+                os.close(fd)
+            return None
+        if fd is not None:
+            self._hold(_Child(stat.identity, self._owner(pid), fd))
+        return stat.identity, stat.rss_bytes
+
+    def _open(self, pid: int) -> int | None:
+        """Opened before the proof, so that both are of one process; None where there are no descriptors left."""
+        try:
+            return os.open(f"{self._proc.root}/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+
+    def _owner(self, pid: int) -> int:
+        try:
+            return os.stat(f"{self._proc.root}/{pid}").st_uid
+        except OSError:
+            return -1
+
+    def _hold(self, child: _Child) -> None:
+        if self._rss(child):
+            self._held[child.identity.pid] = child
+        else:
+            os.close(child.fd)

@@ -1,0 +1,48 @@
+"""Single numbers out of the tables the kernel writes: /proc/meminfo, /proc/vmstat, memory.stat, memory.events, PSI.
+
+One number is looked up, not the whole table parsed: vmstat has two hundred lines and a pass wants three of them.
+"""
+
+from __future__ import annotations
+
+import math
+
+MOST_DIGITS, MOST_BLANKS = 20, 40
+
+
+def counter(table: str, name: str) -> int | None:
+    """The whole number behind `name` or `name:` at the start of a line; None where there is none."""
+    for mark in (f"{name} ", f"{name}:"):
+        is_first = table.startswith(mark)
+        start = 0 if is_first else table.find(f"\n{mark}") + 1
+        if is_first or start:
+            line = table[start + len(mark) : start + len(mark) + MOST_BLANKS + MOST_DIGITS].partition("\n")[0]
+            return whole(next(iter(line.split()), ""))
+    return None
+
+
+def whole(word: str) -> int | None:
+    """A number of the kernel; None for anything else, e.g. `max`."""
+    word = word.strip()
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS else None
+
+
+def stalls(text: str) -> dict[str, float]:
+    """`some avg10` -> percent, of a PSI file (kernel: Documentation/accounting/psi.rst); what cannot be is left out."""
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        words = line.split()
+        for word in words[1:]:
+            name, _, value = word.partition("=")
+            share = _percent(value) if name.startswith("avg") else None
+            if share is not None:
+                found[f"{words[0]} {name}"] = share
+    return found
+
+
+def _percent(word: str) -> float | None:
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0.0 <= value <= 100.0 else None
