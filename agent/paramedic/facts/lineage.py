@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paramedic.model.facts import Known, SocketKnown, SupervisorKnown
+from paramedic.model.facts import Known, SocketKnown, SupervisorKnown, UwsgiKnown
 from paramedic.model.readings import Identity, MemoryReading, UwsgiReading
 from paramedic.model.sample import Sample
 from paramedic.model.supervision import ChildRecord, RpcReading, SocketReading, SupervisorReading
@@ -23,8 +23,12 @@ def learn(known: Known, sample: Sample) -> Known:
     for name, socket in sample.sockets.items():
         if isinstance(socket, SocketReading) and (found := _healthy(socket)) is not None:
             sockets[name] = found
+    uwsgis = dict(known.uwsgis)
+    for name, uwsgi in sample.uwsgi.items():
+        if isinstance(uwsgi, UwsgiReading):
+            uwsgis[name] = UwsgiKnown(uwsgi.master, tuple(w.identity for w in uwsgi.workers if w.identity))
     baselines = _baselines(known, sample)
-    return replace(known, supervisors=supervisors, baselines=baselines, sockets=sockets)
+    return replace(known, supervisors=supervisors, baselines=baselines, sockets=sockets, uwsgis=uwsgis)
 
 
 def _healthy(reading: SocketReading) -> SocketKnown | None:

@@ -5,21 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paramedic.model.facts import Finding, Known, Subject, SubjectFacts, Unknown, Value
-from paramedic.model.readings import MemoryReading, Unreadable, UwsgiReading, WorkerReading
+from paramedic.model.readings import MemoryReading, Unreadable, UwsgiBlind, UwsgiGone, UwsgiReading, WorkerReading
+from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import DIAGNOSES, OK
 
 _STATUSES = {"idle": "idle", "busy": "busy", "cheap": "cheap", "pause": "pause"}
+Instance = UwsgiReading | UwsgiBlind | UwsgiGone | Unreadable
 WORKERS = frozenset(("uwsgi.worker",))
 
 
-def uwsgi_subjects(name: str, reading: UwsgiReading | Unreadable, known: Known) -> list[SubjectFacts]:
+def uwsgi_subjects(name: str, reading: Instance, known: Known, wall: float) -> list[SubjectFacts]:
     """The instance first, then one subject for each worker that is not cheaped."""
     subject = Subject("uwsgi", name)
-    if isinstance(reading, Unreadable) and reading.reason.startswith("not allowed"):
-        return [SubjectFacts(subject, {"diagnosis": Unknown(reading.reason)}, unread=WORKERS)]
+    if isinstance(reading, UwsgiReading):
+        return _answering(subject, reading, known, wall)
+    if isinstance(reading, UwsgiGone):
+        return [_gone(subject, reading)]
+    why = reading.reason if isinstance(reading, Unreadable) else reading.why
+    if why.startswith("not allowed"):
+        return [SubjectFacts(subject, {"diagnosis": Unknown(why)}, unread=WORKERS)]
+    finding = Finding("uwsgi-unreachable", subject, why, DIAGNOSES["uwsgi-unreachable"].repair)
+    fields: dict[str, Value] = {"diagnosis": "uwsgi-unreachable"}
     if isinstance(reading, Unreadable):
-        finding = Finding("uwsgi-unreachable", subject, reading.reason, DIAGNOSES["uwsgi-unreachable"].repair)
-        return [SubjectFacts(subject, {"diagnosis": "uwsgi-unreachable"}, (finding,), unread=WORKERS)]
+        return [SubjectFacts(subject, fields, (finding,), unread=WORKERS)]
+    memory = reading.memory
+    fields["rss"] = reading.rss_bytes
+    fields["pss"] = Unknown(memory.reason) if isinstance(memory, Unreadable) else memory.pss_bytes
+    fields["uss"] = Unknown(memory.reason) if isinstance(memory, Unreadable) else memory.uss_bytes
+    return [SubjectFacts(subject, fields, (finding,), reading=reading, identity=reading.master, unread=WORKERS)]
+
+
+def _gone(subject: Subject, gone: UwsgiGone) -> SubjectFacts:
+    """Dead, stopped on purpose, or without anybody who could say which: then nothing is done."""
+    ini = gone.conf.ini
+    told = f"no uWSGI runs {ini}"
+    if gone.farewell is not None and gone.conf.restart != "always":
+        return _found(subject, gone, "uwsgi-stopped", f"{told}, and {gone.farewell}")
+    if not gone.seen_alive and gone.conf.restart != "always":
+        return _found(subject, gone, "uwsgi-stopped", f"{told}, and there is no trace that it ever ran")
+    if gone.untold and gone.conf.restart != "always":
+        return SubjectFacts(subject, {"diagnosis": Unknown(f"{told}: {gone.untold}")}, reading=gone, unread=WORKERS)
+    words = [gone.last_words] if gone.last_words else []
+    words += [f"it is {gone.keeper}"] if gone.keeper else []
+    left = ", ".join(str(one.pid) for one in gone.survivors)
+    words += [f"workers that outlived it: {left}"] if left else []
+    return _found(subject, gone, "uwsgi-dead", "; ".join([told, *words]))
+
+
+def _found(subject: Subject, gone: UwsgiGone, diagnosis: str, evidence: str) -> SubjectFacts:
+    finding = Finding(diagnosis, subject, evidence, DIAGNOSES[diagnosis].repair)
+    return SubjectFacts(subject, {"diagnosis": diagnosis}, (finding,), reading=gone)
+
+
+def _answering(subject: Subject, reading: UwsgiReading, known: Known, wall: float) -> list[SubjectFacts]:
     workers = [worker for worker in reading.workers if worker.status != "cheap"]
     fields: dict[str, Value] = {
         "diagnosis": OK,
@@ -33,26 +71,43 @@ def uwsgi_subjects(name: str, reading: UwsgiReading | Unreadable, known: Known) 
         "uss": _total(workers, lambda w: w.memory if isinstance(w.memory, Unreadable) else w.memory.uss_bytes),
         "baseline_uss": _total(workers, lambda w: _baseline(w, known)),
         "uptime": reading.uptime_s,
+        "boot": max((w.startup_s for w in workers), default=0.0),
         "requests": sum(w.requests for w in workers),
         "respawns": sum(w.respawns for w in workers),
         "harakiris": sum(w.harakiris for w in workers),
     }
-    findings = _findings(subject, fields, workers, known)
+    found = _diagnose(reading, workers, known, wall)
+    fields["diagnosis"] = found[0] if found else OK
+    findings = (Finding(found[0], subject, found[1], DIAGNOSES[found[0]].repair),) if found else ()
     instance = SubjectFacts(subject, fields, findings, reading=reading, identity=reading.master)
-    return [instance, *(_worker(name, subject, worker, known) for worker in workers)]
+    return [instance, *(_worker(subject.name, subject, worker, known) for worker in workers)]
 
 
-def _findings(
-    subject: Subject, fields: dict[str, Value], workers: list[WorkerReading], known: Known
-) -> tuple[Finding, ...]:
-    """app-broken, until a later import says otherwise or a worker started since then has its app."""
-    preflight = known.preflights.get(subject.name)
+def _diagnose(reading: UwsgiReading, workers: list[WorkerReading], known: Known, wall: float) -> tuple[str, str] | None:
+    """(diagnosis, evidence), None where nothing is wrong. A start that hangs comes before an app that is broken: the
+    broken app may be why.
+    """
+    if reading.stuck:
+        return _stuck(reading, workers, wall)
+    preflight = known.preflights.get(reading.conf.name)
     if preflight is None or preflight.result != "broken":
-        return ()
+        return None
     if any(worker.apps and worker.accepting and worker.spawned_at > preflight.wall for worker in workers):
-        return ()
-    fields["diagnosis"] = "app-broken"
-    return (Finding("app-broken", subject, preflight.detail, DIAGNOSES["app-broken"].repair),)
+        return None
+    return "app-broken", preflight.detail
+
+
+def _stuck(reading: UwsgiReading, workers: list[WorkerReading], wall: float) -> tuple[str, str]:
+    one = max(reading.stuck, key=lambda worker: worker.age_s or 0.0)
+    pid = one.identity.pid if one.identity else 0
+    told = f"worker {one.id} (process {pid}) has been loading its app for {render_seconds(one.age_s or 0.0)}"
+    touched = reading.touched_at
+    older = [w for w in workers if touched is not None and w.is_older_than(int(touched))]
+    if touched is None or not older:
+        return "worker-stuck", told
+    done = sum(w.accepting for w in workers if w not in older)
+    since = render_seconds(max(0.0, wall - touched))
+    return "chain-stalled", f"{told}; of the chain reload that began {since} ago {done} of {len(workers)} are done"
 
 
 def _total(workers: list[WorkerReading], part: Callable[[WorkerReading], int | Unreadable]) -> Value:

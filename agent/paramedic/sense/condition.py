@@ -7,10 +7,9 @@ import errno
 import os
 import pwd
 import stat
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Set
 
-from paramedic.host import pidfile
+from paramedic.host import accounts, files, pidfile
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, PathReading
 from paramedic.model.stack import SupervisorConf
@@ -63,57 +62,82 @@ class Listening:
         return self._proc.is_alive(child) and "pipe_write" in (self._proc.text(f"{child.pid}/wchan") or "")
 
 
-def pidfile_of(conf: SupervisorConf, daemon: Identity, age_s: float, holders: Holders, proc: Proc) -> Pidfile | None:
-    """What is wrong with the pidfile, None when it is right, cannot be read, or the daemon is too young to have it."""
-    if conf.pidfile is None or age_s < PIDFILE_AFTER_S:
-        return None
-    try:
-        pid = pidfile.read(conf.pidfile)
-    except PermissionError:
-        return None
-    except OSError as error:
-        return Pidfile(conf.pidfile, "what is no pid") if error.errno in (errno.EINVAL, errno.ELOOP) else None
-    if pid == daemon.pid:
-        return None
-    other = proc.identify(pid) if pid else None
-    shown = "" if pid is None else str(pid) if pid else "nothing"
-    return Pidfile(conf.pidfile, shown, holders.describe(other) if other else None)
+class Pidfiles:
+    """What is wrong with a daemon's pidfile; one that was right is read again only when it is another or changed."""
+
+    def __init__(self, holders: Holders) -> None:
+        self._holders = holders
+        self._right: object = None
+
+    def wrong(self, path: str | None, daemon: Identity, age_s: float) -> Pidfile | None:
+        """None when it is right, cannot be read, or the daemon is too young to have it."""
+        if path is None or age_s < PIDFILE_AFTER_S:
+            return None
+        stands = (daemon, path, files.stamp_of(path))
+        if stands == self._right:
+            return None
+        self._right = None
+        try:
+            pid = pidfile.read(path)
+        except PermissionError:
+            return None
+        except OSError as error:
+            return Pidfile(path, "what is no pid") if error.errno in (errno.EINVAL, errno.ELOOP) else None
+        if pid == daemon.pid:
+            self._right = stands
+            return None
+        other = self._holders.proc.identify(pid) if pid else None
+        shown = "" if pid is None else str(pid) if pid else "nothing"
+        return Pidfile(path, shown, self._holders.describe(other) if other else None)
 
 
-def deleted_logs(daemon: Identity, paths: Iterable[str], proc: Proc) -> tuple[str, ...]:
-    """Logs that the daemon still writes to although their paths are gone: nobody can read what it says."""
-    named = [path for path in dict.fromkeys(paths) if path.startswith("/")]
-    try:
-        targets = {target for _, target in proc.open_files(daemon.pid)}
-    except PermissionError:
-        return ()
-    return tuple(path for path in named if f"{os.path.realpath(path)} (deleted)" in targets)
+class Logs:
+    """Logs that a daemon still writes to although their paths are gone: nobody can read what it says.
+
+    All its descriptors are looked at only when a path leads to another file than before.
+    """
+
+    def __init__(self, proc: Proc) -> None:
+        self._proc = proc
+        self._well: object = None
+
+    def deleted(self, daemon: Identity, paths: Iterable[str]) -> tuple[str, ...]:
+        """Those of `paths` that were deleted under it."""
+        named = [path for path in dict.fromkeys(paths) if path.startswith("/")]
+        found_at = (daemon, [(path, files.inode_of(path)) for path in named])
+        if found_at == self._well:
+            return ()
+        try:
+            targets = {target for _, target in self._proc.open_files(daemon.pid)}
+        except PermissionError:
+            return ()
+        deleted = tuple(path for path in named if f"{os.path.realpath(path)} (deleted)" in targets)
+        self._well = None if deleted else found_at
+        return deleted
 
 
 def denied(path: str, at: PathReading, conf: SupervisorConf, wanted: tuple[int, int]) -> Denied | None:
     """Whether who must be able to use the socket is kept from it; `wanted` is (uid, gid) it has by its conf."""
     try:
-        user = pwd.getpwnam(conf.control_user) if conf.control_user else pwd.getpwuid(wanted[0])
+        user = accounts.of(conf.control_user or wanted[0])
     except KeyError:
         unknown = Denied(conf.control_user or "", "there is no such user", "the name of a user of this host")
         return unknown if conf.control_user else None
-    groups = {user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)}
-    if user.pw_uid == 0:
+    if user.uid == 0:
         return None
-    for parent in reversed(Path(path).parents):
+    groups = user.groups
+    for parent in _folders_of(path):
         with contextlib.suppress(OSError):
             found = os.stat(parent)
-            if not _allows(found.st_mode, (found.st_uid, found.st_gid), user.pw_uid, groups, 1) and not _has_acl(
-                parent
-            ):
-                line = f"chmod a+x {parent}, or a socket in a folder that {user.pw_name} may enter"
-                return Denied(user.pw_name, f"{parent} may not be entered", line)
-    if _allows(at.mode, (at.uid, at.gid), user.pw_uid, groups, 2) or _has_acl(Path(path)):
+            if not _allows(found.st_mode, (found.st_uid, found.st_gid), user.uid, groups, 1) and not _has_acl(parent):
+                line = f"chmod a+x {parent}, or a socket in a folder that {user.name} may enter"
+                return Denied(user.name, f"{parent} may not be entered", line)
+    if _allows(at.mode, (at.uid, at.gid), user.uid, groups, 2) or _has_acl(path):
         return None
     why = f"{path} has mode {at.mode & 0o777:04o} and belongs to {_name(at.uid)}"
-    if _allows(conf.socket_mode, wanted, user.pw_uid, groups, 2):
-        return Denied(user.pw_name, why)
-    return Denied(user.pw_name, why, _lines(user.pw_name, wanted[0]))
+    if _allows(conf.socket_mode, wanted, user.uid, groups, 2):
+        return Denied(user.name, why)
+    return Denied(user.name, why, _lines(user.name, wanted[0]))
 
 
 def _lines(user: str, daemon_uid: int) -> str:
@@ -125,27 +149,39 @@ def _lines(user: str, daemon_uid: int) -> str:
 
 
 def owner_of(conf: SupervisorConf, owner: tuple[int, int]) -> tuple[int, int]:
-    """(uid, gid) the socket has by its conf (chown=, supervisor/options.py), else by the process that made it."""
+    """(uid, gid) the socket has by its conf (chown=, supervisor/options.py), else by the process that made it.
+
+    Only root can give it to another user, and others only to groups that they are in.
+    """
     user, _, group = (conf.socket_owner or "").partition(":")
     uid, gid = owner
     with contextlib.suppress(KeyError):
-        if user:
-            found = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
-            uid, gid = found.pw_uid, found.pw_gid
+        if user and owner[0] == 0:
+            found = accounts.of(int(user) if user.isdigit() else user)
+            uid, gid = found.uid, found.gid
         if group:
             import grp
 
-            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+            wanted = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+            gid = wanted if owner[0] == 0 or wanted in accounts.of(owner[0]).groups else gid
     return uid, gid
 
 
-def _allows(mode: int, owner: tuple[int, int], uid: int, groups: set[int], bit: int) -> bool:
+def _allows(mode: int, owner: tuple[int, int], uid: int, groups: Set[int], bit: int) -> bool:
     """The kernel's check of owner, group and others, in that order (path_resolution(7))."""
     shift = 6 if uid == owner[0] else 3 if owner[1] in groups else 0
     return bool(stat.S_IMODE(mode) >> shift & bit)
 
 
-def _has_acl(path: Path) -> bool:
+def _folders_of(path: str) -> list[str]:
+    """`/`, `/run`, `/run/app` of `/run/app/s.sock`."""
+    found = [path := os.path.dirname(path)]
+    while path not in ("/", ""):
+        found.append(path := os.path.dirname(path))
+    return found[::-1]
+
+
+def _has_acl(path: str) -> bool:
     """Whether more than the mode decides; then the mode proves nothing."""
     try:
         return _ACL in os.listxattr(path, follow_symlinks=False)

@@ -2,52 +2,79 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from paramedic.host import clock, recipe, unix_diag
+from paramedic.host import clock, files, recipe, unix_diag
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import walk
+from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import Known, SupervisorKnown
-from paramedic.model.readings import Unreadable, UwsgiReading
+from paramedic.model.readings import Identity, Unreadable, UwsgiBlind, UwsgiReading
 from paramedic.model.sample import Sample
 from paramedic.model.stack import Stack
 from paramedic.model.supervision import SocketReading, SupervisorReading
-from paramedic.sense.memory import Rollups, read_host
+from paramedic.sense.host_memory import HostMemory
+from paramedic.sense.memory import NEW_S, Rollups
 from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
-from paramedic.sense.uwsgi import UwsgiSensor, resident
+from paramedic.sense.uwsgi import Instance, UwsgiSensor, resident
 
-ALL = 1_000_000
-Workers = dict[str, UwsgiReading | Unreadable]
+EACH_LOOK_S = 0.0005
+CPU_SHARE = 0.0001
+RUNS = (UwsgiReading, UwsgiBlind)
+Workers = dict[str, Instance]
 Daemons = dict[str, SupervisorReading | Unreadable]
 Reading = TypeVar("Reading")
 log = logging.getLogger(__name__)
 
 
 class Sensors:
-    """Reads everything the stack names. `thorough` reads every worker's USS at once, for a single look."""
+    """Reads everything the stack names.
 
-    def __init__(self, stack: Stack, proc: Proc, state_dir: str = "", thorough: bool = False) -> None:
+    `thorough` reads every worker's USS at once, for a single look; `rollups` has a budget of its own.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        proc: Proc,
+        state_dir: str = "",
+        thorough: bool = False,
+        rollups: Rollups | None = None,
+    ) -> None:
         self.proc = proc
-        self._rollups = Rollups(proc, ALL if thorough else 1)
-        self.uwsgi = {entry.name: UwsgiSensor(entry, proc) for entry in stack.uwsgi}
+        self.memory = HostMemory(proc)
+        self._masters: dict[str, Identity] = {}
+        self._rollups = rollups or Rollups(
+            proc, *((math.inf, math.inf) if thorough else (EACH_LOOK_S, NEW_S, CPU_SHARE))
+        )
+
+        def launch(name: str) -> str | None:
+            return recipe.path_of(state_dir, name) if state_dir else None
+
+        self.uwsgi = {entry.name: UwsgiSensor(entry, proc, launch(f"uwsgi-{entry.name}")) for entry in stack.uwsgi}
         self.supervisor = {
-            entry.name: SupervisorSensor(
-                entry, proc, recipe.path_of(state_dir, entry.name) if state_dir else None, self._rollups
-            )
-            for entry in stack.supervisor
+            entry.name: SupervisorSensor(entry, proc, launch(entry.name), self._rollups) for entry in stack.supervisor
         }
         self.sockets = {entry.name: SocketSensor(entry, proc) for entry in stack.sockets}
         self._thorough = thorough
+        self._dumped: list[Listener] = []
         self._said: dict[str, str] = {}
 
-    def read(self, known: Known) -> Sample:
-        """One sample. A sensor that cannot read says so in its place and stops no other."""
+    def read(self, known: Known, is_suspect: bool = False) -> Sample:
+        """One sample. A sensor that cannot read says so in its place and stops no other.
+
+        `is_suspect`: some policy has something against the host, so who holds its memory is worth a walk.
+        """
         now, wall = clock.monotonic(), clock.wall()
-        host = self._guarded("memory", lambda: read_host(self.proc))
+        self._dumped = []
         uwsgi, supervisor = self._read_processes(known, now)
+        masters = self._living_masters(uwsgi, supervisor)
+        host = self._guarded("memory", lambda: self.memory.read(masters, now, is_suspect or self._thorough))
         sockets = {name: self._read_socket(name, known) for name in self.sockets}
         return Sample(now, wall, host, uwsgi, supervisor, sockets)
 
@@ -55,37 +82,64 @@ class Sensors:
         """uWSGI and Supervisor; the memory of single processes is read for the next look, or, if thorough, for this."""
 
         def look() -> tuple[Workers, Daemons]:
-            uwsgi = {name: self._read_uwsgi(name) for name in self.uwsgi}
+            uwsgi = {name: self._read_uwsgi(name, known) for name in self.uwsgi}
             return uwsgi, {name: self._read_supervisor(name, known, now) for name in self.supervisor}
 
         readings = look()
         trees = [sensor.programs.resident for sensor in self.supervisor.values()]
-        self._rollups.refresh({one: rss for tree in (resident(readings[0]), *trees) for one, rss in tree.items()}, now)
+        self._rollups.refresh(
+            {one: rss for tree in (resident(readings[0], self.proc), *trees) for one, rss in tree.items()}, now
+        )
         return look() if self._thorough else readings
+
+    def _living_masters(self, uwsgi: Workers, supervisor: Daemons) -> list[Identity]:
+        """The first process of each part of the stack; where it cannot be read now, the last one while it lives."""
+        found = {f"uwsgi:{name}": one.master for name, one in uwsgi.items() if isinstance(one, RUNS)}
+        for name, daemon in supervisor.items():
+            if isinstance(daemon, SupervisorReading) and daemon.daemon is not None:
+                found[f"supervisor:{name}"] = daemon.daemon
+        kept = {name: one for name, one in self._masters.items() if name not in found and self.proc.is_alive(one)}
+        self._masters = kept | found
+        return list(self._masters.values())
 
     def _read_socket(self, name: str, known: Known) -> SocketReading | Unreadable:
         sensor = self.sockets[name]
-        return self._guarded(name, lambda: sensor.read(known.sockets.get(name), unix_diag.listeners()))
+        return self._guarded(
+            name, lambda: sensor.read(known.sockets.get(name), self._known_to_listen(sensor.entry.path))
+        )
+
+    def _known_to_listen(self, path: str) -> list[Listener]:
+        """The last dump, or a new one where it does not know what stands at the path now."""
+        inode = files.look(path).inode
+        is_known = inode and any(one.file_inode == inode for one in self._dumped)
+        return self._dumped if is_known else self._dump()
+
+    def _dump(self) -> list[Listener]:
+        self._dumped = unix_diag.listeners()
+        return self._dumped
 
     def _read_supervisor(self, name: str, known: Known, now: float) -> SupervisorReading | Unreadable:
         kept = known.supervisors.get(name, SupervisorKnown())
         sensor = self.supervisor[name]
-        return self._guarded(name, lambda: sensor.read(kept, unix_diag.listeners, lambda: walk(self.proc), now))
+        return self._guarded(name, lambda: sensor.read(kept, self._dump, lambda: walk(self.proc), now))
 
     def unreadable_confs(self) -> list[str]:
         """Every ini and conf of the stack that cannot be used, one sentence each."""
-        inis = [(sensor.entry.ini, sensor.conf) for sensor in self.uwsgi.values()]
-        confs = [(sensor.entry.conf, sensor.conf) for sensor in self.supervisor.values()]
+        now, look = clock.monotonic(), functools.partial(walk, self.proc)
+        reads: list[tuple[str, Callable[[], object]]] = [(one.entry.ini, one.conf) for one in self.uwsgi.values()]
+        for daemon in self.supervisor.values():
+            reads.append((daemon.entry.conf, functools.partial(daemon.conf_as_it_runs, look, now)))
         found: list[str] = []
-        for path, read in [*inis, *confs]:
+        for path, read in reads:
             try:
                 read()
             except (OSError, ValueError) as error:
                 found.append(f"{path}:1:1: cannot read it: {getattr(error, 'strerror', None) or error}")
         return found
 
-    def _read_uwsgi(self, name: str) -> UwsgiReading | Unreadable:
-        return self._guarded(name, lambda: self.uwsgi[name].read(self._rollups))
+    def _read_uwsgi(self, name: str, known: Known) -> Instance:
+        sensor = self.uwsgi[name]
+        return self._guarded(name, lambda: sensor.read(self._rollups, known.uwsgis.get(name)))
 
     def _guarded(self, name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
         """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""

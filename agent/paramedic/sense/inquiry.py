@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from paramedic.host import supervisor_rpc, unlinked
-from paramedic.host.proc import Proc
+from paramedic.host.proc import Proc, readable
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import Unreadable
@@ -12,6 +12,8 @@ from paramedic.sense.condition import Listening
 from paramedic.sense.programs import Programs
 
 SHORT_DEADLINE_S = 1.0
+MOST_PROGRAMS = 1024
+MOST_NAME = 200
 _ASKED = ("supervisor.getState", "supervisor.getPID", "supervisor.getIdentification", "supervisor.getAllProcessInfo")
 Answer = tuple[RpcReading | Unreadable, Silence | None, tuple[str, ...]]
 
@@ -35,21 +37,24 @@ class Inquiry:
             with unlinked.reached(reading, self._proc) as (place, via):
                 deadline = SHORT_DEADLINE_S if self._listening.is_silent else supervisor_rpc.DEADLINE_S
                 asked: list[tuple[str, tuple[object, ...]]] = [(name, ()) for name in _ASKED]
-                answer = supervisor_rpc.call(place, asked, conf.username, conf.password, deadline)
+                answer = supervisor_rpc.call(place, asked, conf.username, conf.password, deadline, reading.uid)
             state, pid, identifier, rows = answer
+            if len(rows) > MOST_PROGRAMS:
+                raise ValueError(f"it tells of {len(rows)} programs: that is no supervisord")
             ports, logs = (
                 dict(known.ports),
                 [str(row.get(f"{s}_logfile") or "") for row in rows for s in ("stdout", "stderr")],
             )
             programs = tuple(self._programs.read(row, conf, ports, daemon, now) for row in rows)
             self._listening.answered()
-            return RpcReading(via, str(state["statename"]), int(pid), str(identifier), programs), None, tuple(logs)
+            told, name = readable(str(state["statename"]))[:32], readable(str(identifier))[:MOST_NAME]
+            return RpcReading(via, told, int(pid), name, programs), None, tuple(logs)
         except supervisor_rpc.Stopping:
             self._listening.answered()
             return RpcReading("", "shutting down or restarting", 0, "", ()), None, ()
         except supervisor_rpc.Silent as silent:
             silence = self._listening.missed(daemon, now, listening.waiting, known.children)
             return Unreadable(str(silent)), silence, ()
-        except (OSError, supervisor_rpc.RpcFailure, KeyError, TypeError, ValueError) as error:
+        except (OSError, supervisor_rpc.RpcFailure, LookupError, TypeError, ValueError, AttributeError) as error:
             self._listening.answered()
             return Unreadable(getattr(error, "strerror", None) or str(error)), None, ()

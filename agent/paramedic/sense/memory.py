@@ -1,78 +1,92 @@
-"""Memory of the host and, within a budget, of single processes."""
+"""PSS and USS of single processes, within a budget of CPU time."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
+from paramedic.host import clock
 from paramedic.host.proc import Proc
-from paramedic.model.readings import HostReading, Identity, MemoryReading, Unreadable
+from paramedic.model.readings import Identity, MemoryReading, Unreadable
 
-
-def read_host(proc: Proc) -> HostReading | Unreadable:
-    """/proc/meminfo, /proc/vmstat, /proc/pressure/memory; impossible numbers are unreadable, not bad."""
-    kib = _table(proc.text("meminfo"))
-    total, available = kib.get("MemTotal"), kib.get("MemAvailable")
-    if not total or available is None:
-        return Unreadable("/proc/meminfo has no MemTotal or MemAvailable")
-    swap, free = kib.get("SwapTotal", 0), kib.get("SwapFree", 0)
-    if not 0 <= available <= total or not 0 <= free <= swap:
-        return Unreadable(f"/proc/meminfo is impossible: {available} KiB available of {total} KiB")
-    kills = _table(proc.text("vmstat")).get("oom_kill")
-    pressure = _pressure(proc.text("pressure/memory"))
-    return HostReading(
-        total_bytes=total * 1024,
-        available_bytes=available * 1024,
-        swap_total_bytes=swap * 1024,
-        swap_free_bytes=free * 1024,
-        oom_kills=Unreadable("/proc/vmstat has no oom_kill") if kills is None else kills,
-        some_avg10=pressure.get("some avg10", _NO_PSI),
-        some_avg60=pressure.get("some avg60", _NO_PSI),
-        full_avg10=pressure.get("full avg10", _NO_PSI),
-    )
-
-
-_NO_PSI = Unreadable("this kernel has no pressure stall information")
-
-
-def _table(text: str | None) -> dict[str, int]:
-    rows = [line.split() for line in (text or "").splitlines()]
-    return {row[0].rstrip(":"): int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
-
-
-def _pressure(text: str | None) -> dict[str, float | Unreadable]:
-    found: dict[str, float | Unreadable] = {}
-    for line in (text or "").splitlines():
-        words = line.split()
-        for word in words[1:]:
-            name, _, value = word.partition("=")
-            if name.startswith("avg") and value.replace(".", "", 1).isdigit():
-                found[f"{words[0]} {name}"] = float(value)
-    return found
+NEW_S = 0.02
+GROWN = 0.1
+_NOT_YET = Unreadable("its PSS and USS were not read yet")
+_NOT_ALLOWED = Unreadable("its PSS and USS may not be read as this user")
 
 
 class Rollups:
-    """smaps_rollup of many processes, a few in each pass: first the never read, then what changed most."""
+    """smaps_rollup of many processes in turn: first the never read, then what changed most, then the oldest reading.
 
-    def __init__(self, proc: Proc, each_pass: int) -> None:
+    It costs about 12 ms of CPU time per GiB resident, and holds up the process it reads while that maps memory. So a
+    look spends `each_look_s` on it, where nothing grew or shrank no more than `share` of the time since the last one;
+    a process that costs more is paid off by the looks after it. Those that were never read may take `new_s` of a look.
+    """
+
+    def __init__(self, proc: Proc, each_look_s: float, new_s: float = NEW_S, share: float = math.inf) -> None:
         self._proc = proc
-        self._each_pass = each_pass
+        self._new_s = max(new_s, each_look_s)
+        self._each_look_s = each_look_s
+        self._left_s = each_look_s
+        self._share, self._looked_at = share, -math.inf
         self._read: dict[Identity, tuple[MemoryReading, int]] = {}
+        self._denied: set[Identity] = set()
 
-    def refresh(self, resident: dict[Identity, int], now: float) -> None:
+    def refresh(self, resident: Mapping[Identity, int], now: float) -> None:
         """Read the next few of `resident` (identity -> RSS now); forget those that are not in it."""
-        self._read = {identity: kept for identity, kept in self._read.items() if identity in resident}
-        for identity in sorted(resident, key=lambda i: self._urgency(i, resident[i]))[: self._each_pass]:
+        if self._read.keys() - resident.keys():
+            self._read = {identity: kept for identity, kept in self._read.items() if identity in resident}
+        self._denied &= resident.keys()
+        unread = [one for one in resident if one not in self._read and one not in self._denied]
+        self._take(unread, self._new_s, now)
+        has_changed = any(self._has_changed(one, rss) for one, rss in resident.items())
+        earned_s = self._each_look_s if has_changed else min(self._each_look_s, self._share * (now - self._looked_at))
+        self._looked_at = now
+        self._left_s = min(self._left_s + earned_s, self._each_look_s)
+        if self._left_s > 0 and self._read:
+            self._left_s -= self._take(self._by_urgency(resident, now), self._left_s, now)
+
+    def _has_changed(self, one: Identity, rss_bytes: int) -> bool:
+        """Whether it grew or shrank notably since it was read."""
+        kept = self._read.get(one)
+        return kept is not None and abs(rss_bytes - kept[1]) > GROWN * kept[1]
+
+    def _take(self, wanted: Sequence[Identity], budget_s: float, now: float) -> float:
+        """Read one after the other until the budget is used up; what it took."""
+        began, spent = clock.cpu(), 0.0
+        for identity in wanted:
+            if spent >= budget_s:
+                break
             found = self._proc.rollup(identity.pid)
             if found is not None and self._proc.is_alive(identity):
                 reading = MemoryReading(found.pss_bytes, found.uss_bytes, found.swap_bytes, now)
                 self._read[identity] = (reading, found.rss_bytes)
+            elif self._proc.is_alive(identity):
+                self._denied.add(identity)
+            spent = clock.cpu() - began
+        return spent
 
-    def _urgency(self, identity: Identity, rss: int) -> tuple[bool, bool, float]:
-        kept = self._read.get(identity)
-        if kept is None:
-            return False, False, 0.0
-        has_grown = abs(rss - kept[1]) > 0.1 * kept[1]
-        return True, not has_grown, kept[0].read_at
+    def _by_urgency(self, resident: Mapping[Identity, int], now: float) -> list[Identity]:
+        """Those that were not read in this look: the grown or shrunk first, then by the age of their reading."""
+        old = [one for one, (reading, _) in self._read.items() if reading.read_at < now]
+
+        return sorted(old, key=lambda one: (not self._has_changed(one, resident[one]), self._read[one][0].read_at))
 
     def of(self, identity: Identity) -> MemoryReading | Unreadable:
         """The latest reading; its age is part of it."""
         kept = self._read.get(identity)
-        return kept[0] if kept else Unreadable("its PSS and USS were not read yet")
+        if kept is not None:
+            return kept[0]
+        return _NOT_ALLOWED if identity in self._denied else _NOT_YET
+
+    def sum_of(self, tree: Sequence[Identity]) -> MemoryReading | Unreadable:
+        """What the processes of a tree hold together, as old as the oldest of their readings."""
+        pss = uss = swap = 0
+        read_at = float("inf")
+        for identity in tree:
+            found = self.of(identity)
+            if isinstance(found, Unreadable):
+                return found
+            pss, uss, swap = pss + found.pss_bytes, uss + found.uss_bytes, swap + found.swap_bytes
+            read_at = min(read_at, found.read_at)
+        return MemoryReading(pss, uss, swap, read_at) if tree else Unreadable("it does not run")

@@ -40,7 +40,9 @@ class Holders:
         conf = None
         if is_supervisord(argv):
             conf = conf_of(Row(identity, 0, self.proc.uid(identity.pid) or 0, argv), self.proc)
-        unit = systemd.owning_unit(self.proc.unit(identity.pid), identity.pid)
+        unit = None
+        with contextlib.suppress(OSError):  # what is done about it asks again
+            unit = systemd.owning_unit(self.proc.unit(identity.pid), identity.pid)
         return Holder(identity, readable(" ".join(argv))[:120], conf, unit)
 
 

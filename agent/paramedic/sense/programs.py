@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import os
 import re
 import shlex
@@ -11,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from paramedic.host import inet
+from paramedic.host import clock, inet
 from paramedic.host.daphne_lock import lock_of, stranger_in
-from paramedic.host.proc import Proc
-from paramedic.model.readings import Identity, MemoryReading, Unreadable
+from paramedic.host.proc import Proc, Stat, readable
+from paramedic.model.readings import Identity, Unreadable
 from paramedic.model.stack import ProgramConf, SupervisorConf
 from paramedic.model.supervision import OrphanReading, PortHeld, ProgramReading
 from paramedic.sense.memory import Rollups
@@ -22,8 +23,11 @@ from paramedic.sense.path import Holders
 
 WATCHED_S = 120.0
 TABLE_FOR_S = 5.0
+CPU_SHARE = 0.0001
+LONGEST_S = 60.0
 LISTENS_AFTER_S = 2.0
 LISTENS_AGAIN_S = 30.0
+MOST_NAME, MOST_TOLD = 200, 500
 _PORT_FLAGS = ("-p", "--port", "-b", "--bind", "-e", "--endpoint", "--http", "--http-socket", "--socket")
 _WANTING = ("STARTING", "RUNNING", "BACKOFF", "FATAL")
 _NOT_FOUND = re.compile(r"can't find command '([^'/]+)'")
@@ -37,7 +41,8 @@ class Programs:
         self._starts: dict[str, collections.deque[tuple[float, int]]] = {}
         self._since: dict[str, float] = {}
         self._ports: dict[str, tuple[Identity, tuple[int, ...], float]] = {}
-        self._table: tuple[float, inet.Table] | None = None
+        self._listened: tuple[float, dict[int, list[int]]] = (-math.inf, {})
+        self._connected: tuple[float, dict[int, int]] = (-math.inf, {})
         self._daemon: Identity | None = None
         self._trees: dict[str, dict[Identity, int]] = {}
 
@@ -59,26 +64,29 @@ class Programs:
             self._daemon = daemon
             self._starts.clear()
             self._since.clear()
-        group, name = str(row["group"]), str(row["name"])
+        group, name = (readable(str(row[key]))[:MOST_NAME] for key in ("group", "name"))
         full = name if group == name else f"{group}:{name}"
-        identity, state = self._child(int(row["pid"]), daemon), str(row["statename"])
+        child, state = self._child(int(row["pid"]), daemon), readable(str(row["statename"]))[:32]
+        identity = child.identity if child else None
         age_s = self._proc.age_s(identity) if identity else max(0.0, float(row["now"]) - float(row["start"]))
-        tree = [one for pid in self._proc.tree(identity.pid) if (one := self._proc.identify(pid))] if identity else []
-        self._trees[full] = {one: self._proc.rss_bytes(one.pid) or 0 for one in tree}
+        stats = [child, *map(self._proc.stat, self._proc.tree(child.identity.pid)[1:])] if child else []
+        self._trees[full] = {stat.identity: stat.rss_bytes for stat in stats if stat is not None and stat.is_alive}
+        tree = list(self._trees[full])
         section = conf.program(full)
         startsecs = section.startsecs if section else 1.0
         starts = self._count(full, int(row["start"]), now)
         ports = self._listens(full, identity, tree, age_s > startsecs + LISTENS_AFTER_S, now) or known.get(full, ())
         wanted = ports or (ports_of(section.command) if section and "%(process_num" not in section.command else ())
-        spawnerr = str(row.get("spawnerr") or "")
+        spawnerr = readable(str(row.get("spawnerr") or ""))[:MOST_TOLD]
         return ProgramReading(
             name=full,
             state=state,
             identity=identity,
             spawnerr=spawnerr,
             age_s=age_s,
+            processes=len(tree),
             rss_bytes=sum(self._trees[full].values()) if tree else Unreadable("it does not run"),
-            memory=self._memory(tree, now),
+            memory=self._rollups.sum_of(tree),
             connections=self._connections(ports, now) if identity else Unreadable("it does not run"),
             ports=ports,
             starts=starts,
@@ -87,10 +95,10 @@ class Programs:
             hint=self._hint(spawnerr, section, daemon) if spawnerr and section else "",
         )
 
-    def _child(self, pid: int, daemon: Identity) -> Identity | None:
+    def _child(self, pid: int, daemon: Identity) -> Stat | None:
         """The process, if it is the daemon's own child: a daemon may be a user's, and could name any pid."""
         stat = self._proc.stat(pid) if pid > 0 else None
-        return stat.identity if stat and stat.is_alive and stat.ppid == daemon.pid else None
+        return stat if stat and stat.is_alive and stat.ppid == daemon.pid else None
 
     def _count(self, name: str, start: int, now: float) -> int:
         """How many starts were seen lately, beyond the one that was found at the first look."""
@@ -99,18 +107,6 @@ class Programs:
         if not seen or seen[-1][1] != start:
             seen.append((now, start))
         return sum(at > now - WATCHED_S and at > self._since[name] for at, _ in seen)
-
-    def _memory(self, tree: list[Identity], now: float) -> MemoryReading | Unreadable:
-        found = [self._rollups.of(one) for one in tree]
-        if not found or not all(isinstance(one, MemoryReading) for one in found):
-            return Unreadable("its PSS and USS were not read yet" if found else "it does not run")
-        read = [one for one in found if isinstance(one, MemoryReading)]
-        sums = (
-            sum(one.pss_bytes for one in read),
-            sum(one.uss_bytes for one in read),
-            sum(one.swap_bytes for one in read),
-        )
-        return MemoryReading(*sums, min(now, *(one.read_at for one in read)))
 
     def _listens(
         self, name: str, identity: Identity | None, tree: list[Identity], is_up: bool, now: float
@@ -121,7 +117,7 @@ class Programs:
         if identity is None or not is_up or (mine is not None and (mine[1] or now - mine[2] < LISTENS_AGAIN_S)):
             return mine[1] if mine is not None else ()
         inodes = self._sockets(tree)
-        found = tuple(sorted(p for p, listed in self._inet(now).listening.items() if inodes.intersection(listed)))
+        found = tuple(sorted(p for p, listed in self._listening(now).items() if inodes.intersection(listed)))
         self._ports[name] = (identity, found, now)
         return found
 
@@ -135,20 +131,27 @@ class Programs:
             found |= {int(target[8:-1]) for target in targets if target.startswith("socket:[")}
         return found
 
-    def _inet(self, now: float) -> inet.Table:
-        if self._table is None or now - self._table[0] > TABLE_FOR_S:
-            self._table = (now, inet.read(self._proc))
-        return self._table[1]
+    def _listening(self, now: float) -> dict[int, list[int]]:
+        if now - self._listened[0] > TABLE_FOR_S:
+            self._listened = (now, inet.listening(self._proc))
+        return self._listened[1]
+
+    def _established(self, now: float) -> dict[int, int]:
+        """Asked again after five seconds; where that is costly, when it takes 0.01 % of the time, within a minute."""
+        if now > self._connected[0]:
+            began, found = clock.cpu(), inet.connected(self._proc)
+            self._connected = (now + min(max(TABLE_FOR_S, (clock.cpu() - began) / CPU_SHARE), LONGEST_S), found)
+        return self._connected[1]
 
     def _connections(self, ports: tuple[int, ...], now: float) -> int | Unreadable:
         if not ports:
             return Unreadable("it listens on no TCP port that is known")
-        return sum(self._inet(now).connected.get(port, 0) for port in ports)
+        return sum(self._established(now).get(port, 0) for port in ports)
 
     def _held(self, ports: tuple[int, ...], tree: list[Identity], now: float) -> PortHeld | None:
         """The first of its ports that only others listen on."""
         for port in ports:
-            holders = [self._holders.of(inode) for inode in self._inet(now).listening.get(port, ())]
+            holders = [self._holders.of(inode) for inode in self._listening(now).get(port, ())]
             strangers = [one for one in holders if one is not None and one.identity not in tree]
             if strangers and len(strangers) == len(holders) and not self._shares(port, tree, now):
                 ours = (name for name, found in self._trees.items() if strangers[0].identity in found)
@@ -157,7 +160,7 @@ class Programs:
 
     def _shares(self, port: int, tree: list[Identity], now: float) -> bool:
         """Whether the program holds the listening socket too, e.g. one inherited from its parent."""
-        return bool(self._sockets(tree).intersection(self._inet(now).listening.get(port, ())))
+        return bool(self._sockets(tree).intersection(self._listening(now).get(port, ())))
 
     def _hint(self, spawnerr: str, program: ProgramConf, daemon: Identity) -> str:
         """Where a command that is not found was looked for, and where it is."""
@@ -181,13 +184,13 @@ class Programs:
         return f"its lock {lock} names process {stranger}, which is no Daphne: remove it" if stranger else ""
 
 
-def with_orphans(program: ProgramReading, orphans: tuple[OrphanReading, ...]) -> PortHeld | None:
+def with_orphans(program: ProgramReading, orphans: tuple[OrphanReading, ...]) -> ProgramReading:
     """Who holds its port, named as the orphan it is."""
     held = program.port_held
     names = {orphan.child.identity: orphan.child.program for orphan in orphans}
     if held is None or held.holder.identity not in names:
-        return held
-    return replace(held, orphan=names[held.holder.identity])
+        return program
+    return replace(program, port_held=replace(held, orphan=names[held.holder.identity]))
 
 
 def ports_of(command: str) -> tuple[int, ...]:

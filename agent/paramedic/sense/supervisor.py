@@ -26,8 +26,8 @@ from paramedic.model.supervision import (
     SupervisorReading,
 )
 from paramedic.sense import path as at
-from paramedic.sense.condition import deleted_logs, denied, owner_of, pidfile_of
-from paramedic.sense.inquiry import Inquiry
+from paramedic.sense.condition import Logs, Pidfiles, denied, owner_of
+from paramedic.sense.inquiry import Answer, Inquiry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.programs import Programs, with_orphans
 from paramedic.sense.rivals import keeper_of, rivals_of
@@ -61,6 +61,7 @@ class SupervisorSensor:
         self._held: set[tuple[Identity, int]] = set()
         self._unclaimed: list[ChildRecord] = []
         self._holders = at.Holders(proc)
+        self._logs, self._pidfile = Logs(proc), Pidfiles(self._holders)
         self.programs = Programs(proc, self._holders, rollups or Rollups(proc, 0))
         self._inquiry = Inquiry(proc, self.programs)
 
@@ -71,6 +72,11 @@ class SupervisorSensor:
             argv = self._proc.cmdline(self._daemons[0].pid) if self._daemons else None
             self._conf = (key, as_started(read_supervisor_conf(self.entry, *self._world()), argv or ()))
         return self._conf[1]
+
+    def conf_as_it_runs(self, walk: Walk, now: float) -> SupervisorConf:
+        """Like `conf`, after a look for the daemon: a conf with %(ENV_x)s can be read only with its environment."""
+        self._find(walk, now)
+        return self.conf()
 
     def _world(self) -> tuple[dict[str, str], str | None]:
         """(environment, starting folder) of the living daemon, else of its recorded launch, else as configured."""
@@ -93,7 +99,7 @@ class SupervisorSensor:
             conf = self.conf()
             path = files.look(conf.socket) if conf.socket else PathReading(PathKind.ABSENT)
         except (OSError, ConfUnreadable) as error:
-            return Unreadable(f"cannot read {self.entry.conf}: {error}")
+            return Unreadable(readable(f"cannot read {self.entry.conf}: {error}"))
         seen = listeners()
         if not self._daemons and conf.socket and at.named(conf.socket, seen):
             rows = self._find(walk, now) or rows
@@ -187,6 +193,7 @@ class SupervisorSensor:
         """The one daemon of this conf: where it listens, what stands at its path, what it answers."""
         listening = self._listening(daemon, conf, seen)
         live = listening.file_inode if listening else None
+        uid, gid = self._proc.ids(daemon.pid)
         is_relayed = conf.socket is not None and at.is_relayed(conf.socket, path, listening, seen, self._holders)
         reading = SupervisorReading(
             conf=conf,
@@ -203,39 +210,39 @@ class SupervisorSensor:
             recorded=known.children,
             stopped=known.stopped,
             socket_inode=listening.socket_inode if listening else None,
-            uid=self._proc.uid(daemon.pid) or 0,
-            gid=self._proc.gid(daemon.pid) or 0,
+            uid=uid or 0,
+            gid=gid or 0,
             relayed=is_relayed,
             at_path=at.holder_at(path, seen, self._holders) if path.inode != live and not is_relayed else None,
             folder=known.folder,
+            owner=owner_of(conf, (uid or 0, gid or 0)),
         )
-        reading = replace(reading, owner=owner_of(conf, (reading.uid, reading.gid)))
         if listening is None or conf.socket is None:
             return replace(reading, orphans=self._orphans(known, conf, daemon, set()))
-        rpc, silence, logs = self._inquiry.ask(reading, listening, known, now)
-        return self._with_answer(replace(reading, rpc=rpc, silence=silence), logs, known)
+        return self._with_answer(reading, self._inquiry.ask(reading, listening, known, now), known)
 
-    def _with_answer(
-        self, reading: SupervisorReading, logs: tuple[str, ...], known: SupervisorKnown
-    ) -> SupervisorReading:
+    def _with_answer(self, reading: SupervisorReading, answer: Answer, known: SupervisorKnown) -> SupervisorReading:
         conf, daemon = reading.conf, reading.daemon
-        programs = reading.rpc.programs if isinstance(reading.rpc, RpcReading) else ()
+        rpc, silence, logs = answer
+        programs = rpc.programs if isinstance(rpc, RpcReading) else ()
         orphans = self._orphans(known, conf, daemon, {program.identity for program in programs})
         is_own = reading.path.inode == reading.listening_inode
         barred = denied(conf.socket, reading.path, conf, reading.owner) if reading.is_reached and conf.socket else None
-        reading = replace(reading, orphans=orphans, denied=barred)
-        if daemon is None or conf.socket is None or not isinstance(reading.rpc, RpcReading):
-            return reading
-        if reading.rpc.state == "RUNNING":
+        if daemon is None or conf.socket is None or not isinstance(rpc, RpcReading):
+            return replace(reading, rpc=rpc, silence=silence, orphans=orphans, denied=barred)
+        if rpc.state == "RUNNING":
             self._well_at = clock.wall() - ANSWERED_S
-        named = tuple(replace(program, port_held=with_orphans(program, orphans)) for program in programs)
+        named = tuple(with_orphans(program, orphans) for program in programs)
         self._must_look = any(p.port_held or p.starts or p.state in ("BACKOFF", "FATAL") for p in named)
         return replace(
             reading,
-            rpc=replace(reading.rpc, programs=named),
+            rpc=rpc if named == programs else replace(rpc, programs=named),
+            silence=silence,
+            orphans=orphans,
+            denied=barred,
             folder=at.folder_of(conf.socket) if is_own else known.folder,
-            pidfile=pidfile_of(conf, daemon, reading.uptime_s, self._holders, self._proc),
-            deleted_logs=deleted_logs(daemon, (conf.logfile or "", *logs), self._proc),
+            pidfile=self._pidfile.wrong(conf.pidfile, daemon, reading.uptime_s),
+            deleted_logs=self._logs.deleted(daemon, (conf.logfile or "", *logs)),
         )
 
     def _listening(self, daemon: Identity, conf: SupervisorConf, seen: Sequence[Listener]) -> Listener | None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import configparser
 import functools
-import glob
 import os
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from paramedic.host.files import read_text
+from paramedic.host.matching import matching
 from paramedic.host.recipe import options_of
+from paramedic.host.texts import read_text
+from paramedic.host.writers import readable_by
 from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
 
 MAX_BYTES = 1 << 20
+MOST_PROGRAMS, MOST_SECTIONS = 1024, 2500
 
 
 class ConfUnreadable(ValueError):
@@ -32,7 +35,10 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
     expansions |= {f"ENV_{name}": value for name, value in env.items()}
     parser = _parser()
     included = _included(_read(parser, entry.conf), here, expansions)
+    if sum(os.path.getsize(name) for name in (entry.conf, *included)) > MAX_BYTES:
+        raise ConfUnreadable(f"{entry.conf} and what it includes are larger than {MAX_BYTES // 1024} KiB")
     for name in included:
+        _prove_readable(name, entry.conf)
         _read(parser, name)
 
     def get(section: str, option: str) -> str | None:
@@ -88,20 +94,17 @@ def _octal(text: str | None) -> int:
 
 def stamps_of(conf: str) -> tuple[tuple[str, int], ...]:
     """The conf and every file beside it that an include could name, with their times: what a change shows in."""
-    here = Path(conf).parent
-    patterns = _parser_of(conf).get("include", "files", fallback="").replace("%(here)s", str(here)).split()
-    names = [conf, *sorted({name for pattern in patterns for name in glob.glob(os.path.join(here, pattern))})]
-    return tuple((name, os.stat(name).st_mtime_ns) for name in names if os.path.exists(name))
+    changed = os.stat(conf).st_mtime_ns
+    names = sorted(set(_matching(_include_patterns(conf, changed))))
+    return (conf, changed), *((name, os.stat(name).st_mtime_ns) for name in names if os.path.exists(name))
 
 
 @functools.lru_cache(maxsize=16)
-def _parsed(conf: str, _changed: int) -> configparser.RawConfigParser:
-    return _read(_parser(), conf)
-
-
-def _parser_of(conf: str) -> configparser.RawConfigParser:
-    """The conf without its includes, parsed again only when it changed."""
-    return _parsed(conf, os.stat(conf).st_mtime_ns)
+def _include_patterns(conf: str, _changed: int) -> tuple[str, ...]:
+    """What the conf includes; it is parsed for that only when it changed."""
+    here = os.path.dirname(conf)
+    patterns = _read(_parser(), conf).get("include", "files", fallback="").replace("%(here)s", here).split()
+    return tuple(os.path.join(here, pattern) for pattern in patterns)
 
 
 def _parser() -> configparser.RawConfigParser:
@@ -110,12 +113,31 @@ def _parser() -> configparser.RawConfigParser:
 
 def _included(parser: configparser.RawConfigParser, here: str, expansions: dict[str, str]) -> list[str]:
     patterns = _expand(parser.get("include", "files", fallback=""), expansions, "[include] files").split()
-    return [name for pattern in patterns for name in sorted(glob.glob(os.path.join(here, pattern)))]
+    return _matching(os.path.join(here, pattern) for pattern in patterns)
+
+
+def _matching(patterns: Iterable[str]) -> list[str]:
+    try:
+        return matching(patterns)
+    except ValueError as error:
+        raise ConfUnreadable(f"[include] files: {error}") from error
+
+
+def _prove_readable(name: str, conf: str) -> None:
+    """A user's conf must not make root read for them, e.g. a password, and use it where they listen."""
+    owner = os.stat(conf).st_uid
+    if not readable_by(name, owner):
+        raise ConfUnreadable(f"{conf} includes {name}, which its owner, user {owner}, may not read")
 
 
 def _read(parser: configparser.RawConfigParser, name: str) -> configparser.RawConfigParser:
     try:
-        parser.read_string(read_text(name, MAX_BYTES), name)
+        text = read_text(name, MAX_BYTES)
+        if text.count("\n[") > MOST_SECTIONS:
+            raise ConfUnreadable(f"{name} has more than {MOST_SECTIONS} sections")
+        parser.read_string(text, name)
+    except ConfUnreadable:
+        raise
     except ValueError as error:
         raise ConfUnreadable(f"{name}: {error}") from error
     except configparser.Error as error:
@@ -138,7 +160,10 @@ def _expand(value: str, expansions: dict[str, str], what: str) -> str:
 
 def _programs(parser: configparser.RawConfigParser) -> list[str]:
     kinds = ("program:", "fcgi-program:", "eventlistener:")
-    return [section for section in parser.sections() if section.startswith(kinds)]
+    found = [section for section in parser.sections() if section.startswith(kinds)]
+    if len(found) > MOST_PROGRAMS:
+        raise ConfUnreadable(f"it has {len(found)} programs, and paramedic looks after {MOST_PROGRAMS} at most")
+    return found
 
 
 def _program(parser: configparser.RawConfigParser, section: str, expansions: dict[str, str]) -> ProgramConf:

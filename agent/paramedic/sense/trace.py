@@ -7,7 +7,7 @@ import os
 import re
 from datetime import datetime
 
-from paramedic.host import clock, files
+from paramedic.host import clock, files, texts
 from paramedic.host.proc import Proc
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import PathKind, PathReading
@@ -43,7 +43,7 @@ def last_word(logfile: str | None, since: float) -> str | None:
     Lines of an earlier life do not count: at loglevel=warn a start is not logged, but a stop is.
     """
     try:
-        lines = files.read_tail(logfile or "", LOG_TAIL_BYTES).splitlines()
+        lines = texts.read_tail(logfile or "", LOG_TAIL_BYTES).splitlines()
     except (OSError, ValueError):
         return None
     for line in reversed(lines):

@@ -4,105 +4,202 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from paramedic.host.proc import Proc
-from paramedic.host.uwsgi_stats import DEADLINE_S, fetch_stats, stats_socket_inode
-from paramedic.model.readings import Identity, Unreadable, UwsgiReading, WorkerReading
+from paramedic.host import clock, recipe
+from paramedic.host.children import Children
+from paramedic.host.proc import Proc, readable, refuse_exhaustion
+from paramedic.host.uwsgi_processes import runs_uwsgi
+from paramedic.host.uwsgi_stats import DEADLINE_S, Stats, stats_socket_inode
+from paramedic.model.facts import UwsgiKnown
+from paramedic.model.readings import Identity, Unreadable, UwsgiBlind, UwsgiGone, UwsgiReading, WorkerReading
 from paramedic.model.stack import UwsgiConf, UwsgiEntry
 from paramedic.sense.memory import Rollups
-from paramedic.sense.uwsgi_ini import read_uwsgi_conf
+from paramedic.sense.uwsgi_absence import gone, master_of, trusted
+from paramedic.sense.uwsgi_ini import emperors_ini, read_uwsgi_conf
+from paramedic.sense.uwsgi_magic import launch_of
+
+Stamps = tuple[tuple[int, int, int], ...]
+
+MOST_WORKERS, MOST_COUNTED = 1024, 1 << 63
+REST_S, LONGEST_REST_S = 1.0, 60.0
+Instance = UwsgiReading | UwsgiBlind | UwsgiGone | Unreadable
+_NO_PROCESS = Unreadable("no such process under the master")
 
 
 class UwsgiSensor:
-    """Reads one configured instance; keeps the parsed ini until the file changes."""
+    """Reads one configured instance; keeps the parsed ini until a file of it changes."""
 
-    def __init__(self, entry: UwsgiEntry, proc: Proc) -> None:
+    def __init__(self, entry: UwsgiEntry, proc: Proc, recipe_path: str | None = None) -> None:
         self.entry = entry
         self._proc = proc
-        self._conf: tuple[int, UwsgiConf] | None = None
-        self._proven: tuple[Identity, str] | None = None
+        self._recipe_path = recipe_path
+        self._conf: tuple[tuple[Identity | None, Stamps], UwsgiConf] | None = None
+        self._proven: tuple[Identity, str, int] | None = None
+        self._seen: Identity | None = None
+        self._misses, self._rests_until, self._silence = 0, 0.0, ""
+        self._children = Children(proc)
+        self._stats = Stats()
 
-    def read(self, rollups: Rollups) -> UwsgiReading | Unreadable:
-        """What the instance says of itself, each pid proven against /proc."""
+    def read(self, rollups: Rollups, known: UwsgiKnown | None = None) -> Instance:
+        """What the instance says of itself, each pid proven against /proc; what /proc says where it does not answer."""
         try:
             conf = self.conf()
         except (OSError, ValueError) as error:
-            return Unreadable(f"cannot read {self.entry.ini}: {error}")
+            return Unreadable(readable(f"cannot read {self.entry.ini}: {error}"))
         if not conf.stats:
-            return Unreadable(f"{conf.ini} has no stats socket; write e.g. stats = /run/{conf.name}.stats")
+            why = f"{conf.ini} has no stats socket; write e.g. stats = /run/{conf.name}.stats"
+            return self._unanswered(conf, why, rollups, known)
+        if clock.monotonic() < self._rests_until:
+            return self._unanswered(conf, self._silence, rollups, known)
         try:
-            stats = fetch_stats(conf.stats)
+            stats = self._stats.fetch(conf.stats)
+            self._misses = 0
             return self._reading(conf, stats, rollups)
         except PermissionError:
             raise
         except TimeoutError:
-            return Unreadable(f"the stats socket {conf.stats} of {conf.ini} gave no answer within {DEADLINE_S:.0f} s")
+            self._misses += 1
+            self._rests_until = clock.monotonic() + min(LONGEST_REST_S, REST_S * 2.0 ** min(self._misses, 10))
+            why = f"the stats socket {conf.stats} of {conf.ini} gave no answer within {DEADLINE_S:.0f} s"
+            self._silence = why
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, OSError):
+                refuse_exhaustion(error)
             what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            return Unreadable(f"the stats socket {conf.stats} of {conf.ini} does not answer: {what}")
+            why = f"the stats socket {conf.stats} of {conf.ini} does not answer: {what}"
+        return self._unanswered(conf, why, rollups, known)
+
+    def _unanswered(self, conf: UwsgiConf, why: str, rollups: Rollups, known: UwsgiKnown | None) -> Instance:
+        """By the process tree: its memory as long as its master runs, else how it ended."""
+        if self._seen is None or not self._proc.is_alive(self._seen):
+            self._seen = master_of(conf, known, self._proc)
+        master = self._seen
+        if master is None:
+            return gone(conf, known, self._recipe_path, self._proc)
+        tree = [one for pid in self._proc.tree(master.pid) if (one := self._proc.identify(pid))]
+        rss = {one: self._proc.rss_bytes(one.pid) or 0 for one in tree}
+        return UwsgiBlind(conf, master, why, tuple(tree), sum(rss.values()), rollups.sum_of(tree))
 
     def conf(self) -> UwsgiConf:
-        """The parsed ini; raises OSError or ValueError."""
-        changed = os.stat(self.entry.ini).st_mtime_ns
-        if self._conf is None or self._conf[0] != changed:
-            self._conf = (changed, read_uwsgi_conf(self.entry))
+        """The parsed ini, read again when it, a file it includes, or the proven master changes.
+
+        Raises OSError or ValueError, also for an Emperor's own ini.
+        """
+        master = self._proven[0] if self._proven else None
+        if self._conf is None or self._conf[0] != (master, _stamps(self._conf[1].files)):
+            conf = self._read_conf(master)
+            if conf.is_emperor:
+                raise ValueError(emperors_ini(conf))
+            self._conf = ((master, _stamps(conf.files)), conf)
         return self._conf[1]
 
+    def _read_conf(self, master: Identity | None) -> UwsgiConf:
+        """As its proven master was started; its folder counts only if the stats socket that proved it is there."""
+        launch = launch_of(master.pid, self._proc) if master else None
+        conf = read_uwsgi_conf(self.entry, launch)
+        if launch and self._proven and conf.stats != self._proven[1]:
+            return read_uwsgi_conf(self.entry, replace(launch, folders=()))
+        return conf
+
     def _reading(self, conf: UwsgiConf, stats: Mapping[str, Any], rollups: Rollups) -> UwsgiReading | Unreadable:
-        master = self._proc.identify(int(stats["pid"]))
+        master = self._proc.identify(_whole(stats["pid"]))
         if master is None:
             return Unreadable(f"{conf.stats} names process {stats['pid']} as its master, which does not exist")
-        if not self._is_proven(master, conf.stats or ""):
-            return Unreadable(f"process {master.pid} is not proven to be the one that listens at {conf.stats}")
-        workers = [self._worker(row, master, rollups) for row in stats["workers"]]
+        uid = self._proc.uid(master.pid)
+        if uid is None:
+            return Unreadable(f"process {master.pid} changes its user, as set-uid programs do: whose it is is unclear")
+        if self._proven != (master, conf.stats, uid):
+            doubt = self._doubt_of(master, conf, uid)
+            if doubt is not None:
+                return Unreadable(f"process {master.pid} {doubt}")
+            self._proven = (master, conf.stats or "", uid)
+        self._children.of(master, uid)
+        if len(stats["workers"]) > MOST_WORKERS:
+            return Unreadable(f"{conf.stats} tells of {len(stats['workers'])} workers: that is no uWSGI")
+        workers = [self._worker(row, rollups) for row in stats["workers"]]
+        self._children.keep({worker.identity.pid for worker in workers if worker.identity})
         return UwsgiReading(
             conf=conf,
             master=master,
-            uid=self._proc.uid(master.pid) or 0,
+            uid=uid,
             uptime_s=self._proc.age_s(master),
-            version=str(stats.get("version", "")),
-            listen_queue=int(stats.get("listen_queue", 0)),
+            version=readable(str(stats.get("version", "")))[:32],
+            listen_queue=_whole(stats.get("listen_queue", 0)),
             workers=tuple(workers),
             touched_at=_mtime(conf.chain_reload),
         )
 
-    def _is_proven(self, master: Identity, address: str) -> bool:
-        """Whether this process holds the listening stats socket: anybody could answer there with any pid."""
-        if self._proven != (master, address):
-            inode = stats_socket_inode(address, self._proc)
-            if inode is None or not self._proc.holds_socket(master.pid, inode):
-                return False
-            self._proven = (master, address)
-        return True
+    def _doubt_of(self, master: Identity, conf: UwsgiConf, uid: int) -> str | None:
+        """Why it is not this instance's master: anybody could answer there with any pid, and where anybody may bind the
+        stats socket, anybody's program can hold it. Then it must run as who may run its ini, or who did when its launch
+        was recorded; before that, anybody counts.
+        """
+        inode = stats_socket_inode(conf.stats or "", self._proc)
+        if inode is None or not self._proc.holds_socket(master.pid, inode) or not runs_uwsgi(master, self._proc):
+            return f"is not proven to be the one that listens at {conf.stats}"
+        seen = recipe.load(self._recipe_path) if self._recipe_path else None
+        if seen is None or uid == seen.uid or uid in trusted(conf):
+            return None
+        return (
+            f"listens at {conf.stats} as user {uid}, and {self.entry.name} ran as user {seen.uid}: it is somebody "
+            f"else's; if it is right, write uid = in {conf.ini} or remove {self._recipe_path}"
+        )
 
-    def _worker(self, row: Mapping[str, Any], master: Identity, rollups: Rollups) -> WorkerReading:
-        stat = self._proc.stat(int(row["pid"])) if int(row["pid"]) > 0 else None
-        is_ours = stat is not None and stat.is_alive and stat.ppid == master.pid
-        is_ours = is_ours and self._proc.uid(master.pid) in (0, self._proc.uid(int(row["pid"])))
-        identity = stat.identity if stat and is_ours else None
+    def _worker(self, row: Mapping[str, Any], rollups: Rollups) -> WorkerReading:
+        found = self._children.read(_whole(row["pid"]))
+        identity, rss = found if found is not None else (None, _NO_PROCESS)
         return WorkerReading(
-            id=int(row["id"]),
+            id=_whole(row["id"]),
             identity=identity,
             accepting=bool(row["accepting"]) and identity is not None,
-            status=str(row["status"]),
-            requests=int(row["requests"]),
-            exceptions=int(row["exceptions"]),
-            harakiris=int(row["harakiri_count"]),
-            respawns=int(row["respawn_count"]),
-            spawned_at=float(row["last_spawn"]),
+            status=readable(str(row["status"]))[:16],
+            requests=_whole(row["requests"]),
+            exceptions=_whole(row["exceptions"]),
+            harakiris=_whole(row["harakiri_count"]),
+            respawns=_whole(row["respawn_count"]),
+            spawned_at=float(_whole(row["last_spawn"])),
             apps=len(row["apps"]),
+            startup_s=max((float(_whole(app["startup_time"])) for app in row["apps"]), default=0.0),
             age_s=self._proc.age_s(identity) if identity else None,
-            rss_bytes=stat.rss_bytes if stat and is_ours else Unreadable("no such process under the master"),
-            memory=rollups.of(identity) if identity else Unreadable("no such process under the master"),
+            rss_bytes=rss,
+            memory=rollups.of(identity) if identity else _NO_PROCESS,
         )
 
 
-def resident(readings: Mapping[str, UwsgiReading | Unreadable]) -> dict[Identity, int]:
-    """RSS by identity of every worker of every readable instance."""
-    found = [reading for reading in readings.values() if isinstance(reading, UwsgiReading)]
-    workers = [worker for reading in found for worker in reading.workers]
-    return {w.identity: w.rss_bytes for w in workers if w.identity and isinstance(w.rss_bytes, int)}
+def resident(readings: Mapping[str, Instance], proc: Proc) -> dict[Identity, int]:
+    """RSS by identity of every worker of every instance that answers, and of the trees of those that do not.
+
+    Without workers that still load their app: what they hold by then says nothing of what they will.
+    """
+    found: dict[Identity, int] = {}
+    for reading in readings.values():
+        if isinstance(reading, UwsgiReading):
+            workers = [w for w in reading.workers if w.apps or w.accepting]
+            found |= {w.identity: w.rss_bytes for w in workers if w.identity and isinstance(w.rss_bytes, int)}
+        elif isinstance(reading, UwsgiBlind):
+            found |= {one: proc.rss_bytes(one.pid) or 0 for one in reading.tree}
+    return found
+
+
+def _whole(value: object) -> int:
+    """A count or a time as uWSGI writes them; raises ValueError for what no counter of 64 bits can be."""
+    if not isinstance(value, int) or not 0 <= value < MOST_COUNTED:
+        raise ValueError("a number in the stats is impossible")
+    return value
+
+
+def _stamps(files: tuple[str, ...]) -> Stamps:
+    return tuple(_stamp(path) for path in files)
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _mtime(path: str | None) -> float | None:
