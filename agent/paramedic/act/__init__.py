@@ -8,6 +8,8 @@ from paramedic.act.chain_reload import chain_reload
 from paramedic.act.job import Job
 from paramedic.act.kill_orphans import kill_orphans
 from paramedic.act.notify import notify
+from paramedic.act.recycle_worker import recycle_worker
+from paramedic.act.reload_uwsgi import reload_uwsgi
 from paramedic.act.reopen_logs import reopen_logs
 from paramedic.act.repair_mode import repair_mode
 from paramedic.act.restart_program import restart_program
@@ -15,11 +17,14 @@ from paramedic.act.restart_supervisord import restart_supervisord
 from paramedic.act.restore_socket import restore_socket
 from paramedic.act.resume_daemon import resume_daemon
 from paramedic.act.rewrite_pidfile import rewrite_pidfile
+from paramedic.act.run import run
+from paramedic.act.start_uwsgi import start_uwsgi
 from paramedic.act.stop_duplicate import stop_duplicate
 from paramedic.model.record import Report
 
 REPAIRS: dict[str, Callable[[Job], Report]] = {
     "notify": notify,
+    "run": run,
     "restore_socket": restore_socket,
     "repair_mode": repair_mode,
     "rewrite_pidfile": rewrite_pidfile,
@@ -29,5 +34,8 @@ REPAIRS: dict[str, Callable[[Job], Report]] = {
     "restart_program": restart_program,
     "restart_supervisord": restart_supervisord,
     "kill_orphans": kill_orphans,
+    "recycle_worker": recycle_worker,
     "chain_reload": chain_reload,
+    "reload_uwsgi": reload_uwsgi,
+    "start_uwsgi": start_uwsgi,
 }

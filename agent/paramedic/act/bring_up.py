@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from paramedic.host import clock, supervisor_rpc
+from paramedic.host.failpoint import reached
 from paramedic.model.stack import SupervisorConf
-from paramedic.model.supervision import SupervisorReading
+from paramedic.model.supervision import RpcReading, SupervisorReading
 
 ANSWER_S = 30.0
 LOOK_AGAIN_S = 0.05
+Ask = Callable[[tuple[str, tuple[object, ...]]], Any]
 
 
-def bring_up(conf: SupervisorConf, reading: SupervisorReading) -> str:
-    """Wait for its answer and bring its programs into the state they were in; what happened, as a clause."""
+def bring_up(conf: SupervisorConf, reading: SupervisorReading, uid: int) -> str:
+    """Wait for its answer and bring its programs into the state they were in; what happened, as a clause. `uid` is who
+    the daemon runs as.
+    """
+    ask = functools.partial(_ask, conf, uid)
     try:
-        _await_answer(conf)
-        return _start_missing(conf, reading)
+        _await_answer(ask)
+        return _start_missing(ask, [child.program for child in reading.recorded], reading.stopped)
     except supervisor_rpc.RpcFailure as failure:
         return f"; but {failure}"
 
 
-def _await_answer(conf: SupervisorConf) -> None:
+def _await_answer(ask: Ask) -> None:
     until = clock.monotonic() + ANSWER_S
     while True:
         try:
-            if _ask(conf, ("supervisor.getState", ()))["statename"] == "RUNNING":
+            if ask(("supervisor.getState", ()))["statename"] == "RUNNING":
+                reached("daemon answers")
                 return
         except supervisor_rpc.RpcFailure:
             if clock.monotonic() > until:
@@ -34,16 +42,34 @@ def _await_answer(conf: SupervisorConf) -> None:
         time.sleep(LOOK_AGAIN_S)
 
 
-def _start_missing(conf: SupervisorConf, reading: SupervisorReading) -> str:
+def restore_programs(reading: SupervisorReading, before: Mapping[str, Any]) -> str | None:
+    """The programs of a daemon that an earlier agent started and was killed over; what was done, None where nothing was
+    left to do. `before` is what stood when the repair was begun.
+    """
+    if [reading.daemon.pid, reading.daemon.start_ticks] == before.get("daemon") if reading.daemon else True:
+        return None
+    if not isinstance(reading.rpc, RpcReading):
+        return None
+    try:
+        done = _start_missing(
+            functools.partial(_ask, reading.conf, reading.uid), before.get("running", ()), before.get("stopped", ())
+        )
+    except supervisor_rpc.RpcFailure as failure:
+        return f"its programs are not as they were: {failure}"
+    return done.removeprefix("; ") or None
+
+
+def _start_missing(ask: Ask, running: Iterable[str], stopped: Iterable[str]) -> str:
     """Leave the programs as the old daemon had them: autostart=false ones that ran, ones a person had stopped."""
-    rows = _ask(conf, ("supervisor.getAllProcessInfo", ()))
+    rows = ask(("supervisor.getAllProcessInfo", ()))
     states = {f"{row['group']}:{row['name']}": row["statename"] for row in rows}
-    ran, rested = {_full(c.program) for c in reading.recorded}, {_full(name) for name in reading.stopped}
+    ran, rested = {_full(name) for name in running}, {_full(name) for name in stopped}
     begin = sorted(name for name in ran if states.get(name) == "STOPPED")
     stop = sorted(name for name in rested if states.get(name) in ("STARTING", "RUNNING", "BACKOFF"))
     for method, names in (("supervisor.startProcess", begin), ("supervisor.stopProcess", stop)):
         for name in names:
-            _ask(conf, (method, (name, False)))
+            ask((method, (name, False)))
+            reached(method)
     told = [f"{word} {', '.join(names)}" for word, names in (("started", begin), ("stopped again", stop)) if names]
     return "".join(f"; {words}" for words in told)
 
@@ -52,5 +78,5 @@ def _full(program: str) -> str:
     return program if ":" in program else f"{program}:{program}"
 
 
-def _ask(conf: SupervisorConf, method: tuple[str, tuple[object, ...]]) -> Any:  # noqa: ANN401 - XML-RPC is untyped
-    return supervisor_rpc.call(conf.socket or "", [method], conf.username, conf.password)[0]
+def _ask(conf: SupervisorConf, uid: int, method: tuple[str, tuple[object, ...]]) -> Any:  # noqa: ANN401 - XML-RPC is untyped
+    return supervisor_rpc.call(conf.socket or "", [method], conf.username, conf.password, served_by=uid)[0]

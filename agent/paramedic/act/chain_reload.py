@@ -1,83 +1,85 @@
-"""Have uWSGI replace its workers one by one. Fire-and-forget there, so everything is proven before the touch."""
+"""Have uWSGI replace its workers one by one. Fire-and-forget there, so everything is proven before it is asked."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
-from paramedic.act.job import Job, Refused
-from paramedic.act.preflight import LOADS, preflight
+from paramedic.act.job import Job, Refused, refused
+from paramedic.act.preflight import prove_loads
+from paramedic.act.workers import available, measure, prove_no_chain, prove_no_outage, prove_unchanged
 from paramedic.host import clock, files
-from paramedic.host.uwsgi_stats import fetch_stats
+from paramedic.host.failpoint import reached
+from paramedic.host.writers import writable_by_others
 from paramedic.model.facts import Preflight
-from paramedic.model.readings import UwsgiReading, WorkerReading
+from paramedic.model.readings import UwsgiReading
 from paramedic.model.record import Report
-
-BOOT_S = 60.0
-JUST_AHEAD_S = 2.0
 
 
 def chain_reload(job: Job) -> Report:
-    """Import the app first, then give the touch file a strictly newer whole second."""
+    """Import the app first, then give the touch file a strictly newer whole second, or write to the master's FIFO."""
     checked: Preflight | None = None
     try:
         reading = job.uwsgi()
-        path = _touch_file(reading)
+        _prove_askable(reading)
         prove_no_chain(reading, clock.wall())
-        _prove_no_outage(reading, str(job.act.step.args.get("outage", "")))
-        checked = preflight(reading, job.proc, clock.wall())
-        if checked.result != LOADS:
-            raise Refused(checked.detail)
-        _prove_unchanged(reading, job)
-        when = files.touch_newer(path, clock.wall())
+        prove_no_outage(reading, str(job.act.step.args.get("outage", "")))
+        checked = prove_loads(reading, job)
+        measured = measure((w for w in reading.workers if w.status != "cheap"), job.proc) | available(job)
+        prove_unchanged(reading, job.proc)
+        said = _ask(reading, _who_named_it(reading, job))
     except (OSError, ValueError, KeyError, TypeError, Refused) as error:
-        return Report(True, str(error), checked)
-    return Report(False, f"touched {path} (mtime {when})", checked)
+        return refused(error, checked)
+    return Report(False, said, checked, measured)
 
 
-def _prove_unchanged(reading: UwsgiReading, job: Job) -> None:
-    """The import may have taken a minute: the same workers accept, and nobody touched the file meanwhile."""
-    if not job.proc.is_alive(reading.master):
-        raise Refused(f"the master {reading.master.pid} is gone")
-    stats = fetch_stats(reading.conf.stats or "")
-    now = {row["id"]: row["pid"] for row in stats["workers"] if row["accepting"]}
-    before = {w.id: w.identity.pid for w in reading.workers if w.identity and w.accepting}
-    touched = int(os.lstat(reading.conf.chain_reload or "").st_mtime)
-    if now != before or touched != int(reading.touched_at or 0):
-        raise Refused("its workers changed while the app's import was tried: a chain may be running")
-
-
-def _touch_file(reading: UwsgiReading) -> str:
+def _prove_askable(reading: UwsgiReading) -> None:
     conf = reading.conf
-    if conf.chain_reload is None:
-        raise Refused(f"{conf.ini} has no touch-chain-reload; write touch-chain-reload = /path/to/a/file there")
-    if reading.touched_at is None:
+    if conf.chain_reload is None and conf.master_fifo is None:
+        lines = "touch-chain-reload = /path/to/a/file or master-fifo = /path/to/a/fifo"
+        raise Refused(f"{conf.ini} has no way to ask for a chain reload; write {lines} there")
+    if conf.chain_reload is not None and reading.touched_at is None and conf.master_fifo is None:
         raise Refused(f"{conf.chain_reload} does not exist; making it would be a reload of its own")
-    return conf.chain_reload
 
 
-def prove_no_chain(reading: UwsgiReading, wall: float) -> None:
-    """Raises Refused while a chain may be running at `wall` (epoch seconds): a touch then is swallowed.
-
-    A chain runs while a worker is older than the last touch. uWSGI tells spawns in whole seconds: of those in the
-    second of the touch only a worker that was never respawned is older.
+def _who_named_it(reading: UwsgiReading, job: Job) -> set[int] | None:
+    """Who could have named the touch file, so that root touches no file for a user that is not theirs; None where that
+    is root alone, in the ini or in stack.uwsgi.
     """
-    booting = [w.id for w in reading.workers if w.status != "cheap" and not w.accepting]
-    if booting:
-        raise Refused(f"worker {', '.join(map(str, booting))} is being started: a chain may be running")
-    if reading.touched_at is None:
-        return
-    age = wall - reading.touched_at
-    longest = len(reading.workers) * (reading.conf.mercy_s + BOOT_S)
-    older = [w.id for w in reading.workers if w.status != "cheap" and _is_older(w, int(reading.touched_at))]
-    if older and -JUST_AHEAD_S <= age < longest and reading.uptime_s > age:
-        raise Refused(f"a chain reload began {max(age, 0.0):.0f} s ago and worker {older[0]} is not replaced yet")
+    conf = reading.conf
+    entries = [one for one in job.settings.stack.uwsgi if one.name == conf.name]
+    if os.geteuid() != 0 or any(one.chain_reload for one in entries):
+        return None
+    if not any(writable_by_others(path, ()) for path in conf.files):
+        return None
+    return ({os.stat(path).st_uid for path in conf.files} | {reading.uid}) - {0}
 
 
-def _is_older(worker: WorkerReading, touched: int) -> bool:
-    return worker.spawned_at < touched or (worker.spawned_at == touched and worker.respawns <= 1)
+def _ask(reading: UwsgiReading, named_by: set[int] | None) -> str:
+    conf = reading.conf
+    if conf.chain_reload is not None and reading.touched_at is not None:
+        when = files.touch_newer(conf.chain_reload, clock.wall(), named_by)
+        return f"touched {conf.chain_reload} (mtime {when})"
+    write_fifo(conf.master_fifo or "", b"c", reading.uid)
+    return f"wrote c to {conf.master_fifo}"
 
 
-def _prove_no_outage(reading: UwsgiReading, outage: str) -> None:
-    accepting = sum(worker.accepting for worker in reading.workers)
-    if accepting < 2 and outage != "ok":
-        raise Refused(f"only {accepting} worker accepts: a reload would be an outage (allow it with outage: ok)")
+def write_fifo(path: str, command: bytes, uid: int) -> None:
+    """One command to uWSGI's master FIFO (core/fifo.c); raises OSError where nobody reads, or it is not its master's.
+
+    Opening does not wait: without a reader it fails at once (fifo(7)).
+    """
+    there = files.open_path(path)
+    try:
+        found = os.fstat(there)
+        if not stat.S_ISFIFO(found.st_mode) or found.st_uid != uid:
+            raise OSError(errno.EPERM, "it is not a FIFO of the master's user", path)
+        fd = os.open(f"/proc/self/fd/{there}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(fd, command)
+            reached("asked by FIFO")
+        finally:
+            os.close(fd)
+    finally:
+        os.close(there)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from paramedic.act.job import Refused
 from paramedic.host import pidfd, systemd
+from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
 from paramedic.host.processes import is_supervisord, runs_python
 from paramedic.model.readings import Identity
@@ -23,6 +24,7 @@ def send(reading: SupervisorReading, proc: Proc, sign: signal.Signals) -> None:
         raise Refused("no daemon is proven")
     with proven(reading.daemon, reading.socket_inode, proc) as fd:
         signal.pidfd_send_signal(fd, sign)
+        reached(f"{sign.name} sent")
 
 
 @contextlib.contextmanager
@@ -61,12 +63,15 @@ def stop_unit(daemon: Identity, proc: Proc) -> str:
 
 def stop(fd: int, pid: int, patience_s: float) -> str:
     """TERM, wait for its programs to end, KILL; what it took, as a clause. Raises Refused where it does not end."""
-    signal.pidfd_send_signal(fd, signal.SIGTERM)
+    pidfd.signal_term(fd)
     if pidfd.has_ended(fd, patience_s):
+        reached("daemon stopped")
         return f"stopped supervisord {pid}"
     signal.pidfd_send_signal(fd, signal.SIGKILL)
+    reached("SIGKILL sent")
     if not pidfd.has_ended(fd, KILL_S):
         raise Refused(f"supervisord {pid} did not end on SIGKILL: it hangs in the kernel")
+    reached("daemon stopped")
     return f"killed supervisord {pid}, which did not stop within {patience_s:.0f} s"
 
 

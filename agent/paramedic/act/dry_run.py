@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
-from paramedic.host.commands import run
+from paramedic.host import launch
 from paramedic.host.recipe import Recipe, why_untrusted
 from paramedic.model.stack import SupervisorConf
 
@@ -74,10 +75,7 @@ def why_it_cannot_start(recipe: Recipe, conf: SupervisorConf, is_running: bool =
     if untrusted:
         return untrusted
     words = (conf.conf, conf.socket or "", conf.pidfile or "", conf.logfile or "", "running" if is_running else "")
-    try:
-        result = run((recipe.interpreter, "-c", _SCRIPT, *words), DEADLINE_S, recipe.env, recipe.cwd, recipe.person)
-    except OSError as error:
-        return f"cannot run {recipe.interpreter} in {recipe.cwd}: {error.strerror}"
+    result = launch.attempt(replace(recipe, argv=(recipe.interpreter, "-c", _SCRIPT, *words)), DEADLINE_S)
     if result.code is None:
         return f"its configuration did not load within {DEADLINE_S:.0f} s"
     told = [line for line in result.output.splitlines() if line.startswith(_MARK)]

@@ -8,15 +8,19 @@ from typing import Any
 
 from paramedic.act.spool import Spool
 from paramedic.host.proc import Proc
-from paramedic.model.facts import Facts
-from paramedic.model.readings import UwsgiReading
+from paramedic.model.facts import Facts, Preflight
+from paramedic.model.readings import UwsgiGone, UwsgiReading
 from paramedic.model.record import Act, Report
 from paramedic.model.stack import Settings
 from paramedic.model.supervision import ProgramReading, SupervisorReading
 
 
 class Refused(Exception):
-    """The repair must not be done; the message says why and what a person can do."""
+    """The repair must not be done; the message says why and what a person can do. `preflight`: what an import said."""
+
+    def __init__(self, why: object, preflight: Preflight | None = None) -> None:
+        super().__init__(why)
+        self.preflight = preflight
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,20 @@ class Job:
         return facts.reading
 
     def uwsgi(self) -> UwsgiReading:
-        """The target's instance; raises Refused without one."""
+        """The target's instance, which answers; raises Refused without one."""
         reading = self.facts.uwsgi(self.act.target)
         if reading is None:
-            raise Refused(f"{self.act.target} could not be read")
+            raise Refused(f"{self.act.target} could not be asked")
         return reading
 
+    def uwsgi_gone(self) -> UwsgiGone:
+        """What is left of the target, an instance without a master; raises Refused where it runs."""
+        facts = self.facts.subjects.get(self.act.target)
+        if facts is None or not isinstance(facts.reading, UwsgiGone):
+            raise Refused(f"{self.act.target} is not gone")
+        return facts.reading
 
-def refused(why: object) -> Report:
-    """A report that nothing was done, and why."""
-    return Report(True, str(why))
+
+def refused(why: object, preflight: Preflight | None = None) -> Report:
+    """A report that nothing was done, and why; with what was learned of the app on the way."""
+    return Report(True, str(why), why.preflight or preflight if isinstance(why, Refused) else preflight)

@@ -14,7 +14,7 @@ from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
 from paramedic.model.record import Report
 from paramedic.model.stack import SupervisorConf
-from paramedic.model.supervision import ChildRecord
+from paramedic.model.supervision import ChildRecord, SupervisorReading
 
 
 def kill_orphans(job: Job) -> Report:
@@ -33,8 +33,14 @@ def kill_orphans(job: Job) -> Report:
         if failure:
             failures.append(failure)
         else:
-            said.append(f"ended process {child.identity.pid}{free_lock(reading.conf.program(child.program), job.proc)}")
+            lock = free_lock(reading.conf.program(child.program), job.proc, _uid(reading))
+            said.append(f"ended process {child.identity.pid}{lock}")
     return refused("; ".join([*failures, *said])) if failures else Report(False, "; ".join(said))
+
+
+def _uid(reading: SupervisorReading) -> int:
+    """Who the daemon runs as, or, where none does, whose its conf is."""
+    return reading.uid if reading.uid >= 0 else os.stat(reading.conf.conf).st_uid
 
 
 def settle(child: ChildRecord, conf: SupervisorConf, proc: Proc, daemon: Identity | None) -> str | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from paramedic.host import clock, files, recipe, relaying
+from paramedic.host import clock, files, recipe, relaying, uwsgi_processes
 from paramedic.host.proc import Proc
-from paramedic.model.readings import Identity
+from paramedic.host.recipe import Recipe
+from paramedic.model.readings import Identity, UwsgiReading
 from paramedic.model.sample import Sample
 from paramedic.model.stack import Mode, Settings
 from paramedic.model.supervision import RpcReading, SocketReading, SupervisorReading
 
 FRESH_S = 3600.0
+AGAIN_S = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -24,8 +27,11 @@ class Preparation:
     def __init__(self, settings: Settings, proc: Proc) -> None:
         self._settings = settings
         self._proc = proc
+        self._boot_id = proc.boot_id()
         self._recorded: dict[str, Identity] = {}
         self.failures: dict[str, str] = {}
+        self._again_at: dict[str, float] = {}
+        self._why: dict[str, str] = {}
 
     def refresh(self, sample: Sample) -> None:
         """Prepare for the repair of every daemon that answers RUNNING at its own path, and of every healthy socket."""
@@ -33,6 +39,9 @@ class Preparation:
             if isinstance(reading, SupervisorReading) and _is_healthy(reading):
                 self._guard(name, reading.conf.socket, reading)
                 self._try(f"{name}: recipe", functools.partial(self._record, reading))
+        for name, uwsgi in sample.uwsgi.items():
+            if isinstance(uwsgi, UwsgiReading):
+                self._try(f"{name}: recipe", functools.partial(self._record_uwsgi, uwsgi))
         for name, socket in sample.sockets.items():
             if isinstance(socket, SocketReading) and socket.is_reached:
                 self._guard(name, socket.entry.path, socket)
@@ -60,15 +69,38 @@ class Preparation:
             self.failures[what] = str(error)
 
     def _record(self, reading: SupervisorReading) -> None:
-        daemon, name = reading.daemon, reading.conf.name
-        if daemon is None or self._recorded.get(name) == daemon:
+        daemon, conf = reading.daemon, reading.conf
+        if daemon is not None:
+            self._keep(conf.name, daemon, conf.files, lambda: recipe.observe(self._proc, daemon, conf.conf))
+
+    def _record_uwsgi(self, reading: UwsgiReading) -> None:
+        master, read = reading.master, reading.conf.files
+        name = f"uwsgi-{reading.conf.name}"
+        self._keep(name, master, read, lambda: uwsgi_processes.observe(self._proc, master, read[0]))
+
+    def _keep(self, name: str, one: Identity, read: tuple[str, ...], observe: Callable[[], Recipe | None]) -> None:
+        """Once for each process. What an earlier agent wrote of this very one stays: its conf may be another now."""
+        if self._recorded.get(name) == one:
             return
-        found = recipe.observe(self._proc, daemon, reading.conf.conf)
+        if clock.monotonic() < self._again_at.get(name, 0.0):
+            raise OSError(errno.EAGAIN, self._why[name])
+        path = recipe.path_of(self._settings.state_dir, name)
+        process, kept = f"{self._boot_id} {one.pid} {one.start_ticks}", recipe.load(path)
+        if kept is None or kept.process != process:
+            found = self._observed(name, one, observe)
+            recipe.save(path, replace(found, process=process, digest=recipe.digest_at_start(read, one, self._proc)))
+        self._recorded[name] = one
+
+    def _observed(self, name: str, one: Identity, observe: Callable[[], Recipe | None]) -> Recipe:
+        """Its launch; where it cannot be told now (systemd does not answer) it is asked again in a minute."""
+        try:
+            found = observe()
+        except OSError as error:
+            self._again_at[name], self._why[name] = clock.monotonic() + AGAIN_S, str(error.strerror or error)
+            raise
         if found is None:
-            raise OSError(1, f"process {daemon.pid} cannot be read as this user")
-        found = replace(found, digest=recipe.digest_of(reading.conf.files))
-        recipe.save(recipe.path_of(self._settings.state_dir, name), found)
-        self._recorded[name] = daemon
+            raise OSError(1, f"process {one.pid} cannot be read as this user")
+        return found
 
 
 def _is_healthy(reading: SupervisorReading) -> bool:

@@ -9,9 +9,10 @@ from typing import Any
 from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.lock_file import free_lock
-from paramedic.host import clock, recipe, supervisor_rpc
+from paramedic.host import clock, inet, recipe, supervisor_rpc
+from paramedic.host.failpoint import reached
+from paramedic.host.proc import Proc
 from paramedic.model.record import Report
-from paramedic.model.stack import SupervisorConf
 from paramedic.model.supervision import ProgramReading, SupervisorReading
 
 LONGEST_STOP_S = 600.0
@@ -23,36 +24,40 @@ def restart_program(job: Job) -> Report:
     reading, program = job.supervisor(), job.program()
     conf, full = reading.conf, _full(program.name)
     try:
-        _prove_same(program, conf)
+        _prove_same(program, reading)
         _prove_can_start(job, program, reading)
-        _call(conf, "supervisor.stopProcess", full)
+        had = _connections(program, job.proc)
+        _call(reading, "supervisor.stopProcess", full)
+        reached("supervisor.stopProcess")
     except (OSError, Refused, supervisor_rpc.RpcFailure) as error:
         return refused(error)
-    said = f"stopped {program.name}{_connections(program)}"
-    if not _has_stopped(conf, full):
+    said = f"stopped {program.name}{had}"
+    if not _has_stopped(reading, full):
         return Report(False, f"asked {program.name} to stop, which it did not within {LONGEST_STOP_S:.0f} s")
-    said += free_lock(conf.program(program.name), job.proc)
+    reached("program stopped")
+    said += free_lock(conf.program(program.name), job.proc, reading.uid)
     try:
-        _call(conf, "supervisor.startProcess", full)
+        _call(reading, "supervisor.startProcess", full)
+        reached("supervisor.startProcess")
     except supervisor_rpc.RpcFailure as failure:
         return Report(False, f"{said}; but it did not start again: {failure}")
     return Report(False, f"{said}; started it again")
 
 
-def _has_stopped(conf: SupervisorConf, full: str) -> bool:
+def _has_stopped(reading: SupervisorReading, full: str) -> bool:
     """Wait until Supervisor calls it ended; after its stopwaitsecs Supervisor kills it itself."""
     until = clock.monotonic() + LONGEST_STOP_S
     while clock.monotonic() < until:
         with contextlib.suppress(supervisor_rpc.RpcFailure):
-            if _info(conf, full)["statename"] not in ("STOPPING", "RUNNING", "STARTING"):
+            if _info(reading, full)["statename"] not in ("STOPPING", "RUNNING", "STARTING"):
                 return True
         time.sleep(LOOK_AGAIN_S)
     return False
 
 
-def _info(conf: SupervisorConf, full: str) -> dict[str, Any]:
+def _info(reading: SupervisorReading, full: str) -> dict[str, Any]:
     asked: list[tuple[str, tuple[object, ...]]] = [("supervisor.getProcessInfo", (full,))]
-    return dict(supervisor_rpc.call(conf.socket or "", asked, conf.username, conf.password)[0])
+    return dict(_ask(reading, asked)[0])
 
 
 def go_on(program: ProgramReading, reading: SupervisorReading) -> str | None:
@@ -60,7 +65,7 @@ def go_on(program: ProgramReading, reading: SupervisorReading) -> str | None:
     if program.state != "STOPPED":
         return None
     try:
-        _call(reading.conf, "supervisor.startProcess", _full(program.name))
+        _call(reading, "supervisor.startProcess", _full(program.name))
     except supervisor_rpc.RpcFailure as failure:
         return f"{program.name} was stopped to be restarted and does not start: {failure}"
     return f"started {program.name}, which an agent had stopped before it ended"
@@ -70,18 +75,27 @@ def _full(name: str) -> str:
     return name if ":" in name else f"{name}:{name}"
 
 
-def _connections(program: ProgramReading) -> str:
-    count = program.connections
-    return f", which had {count} open connection{'' if count == 1 else 's'}" if isinstance(count, int) else ""
+def _connections(program: ProgramReading, proc: Proc) -> str:
+    """Counted at this moment: what a reading says may be a minute old."""
+    if not program.ports:
+        return ""
+    connected = inet.connected(proc)
+    count = sum(connected.get(port, 0) for port in program.ports)
+    return f", which had {count} open connection{'' if count == 1 else 's'}"
 
 
-def _call(conf: SupervisorConf, method: str, name: str) -> None:
-    supervisor_rpc.call(conf.socket or "", [(method, (name, False))], conf.username, conf.password)
+def _call(reading: SupervisorReading, method: str, name: str) -> None:
+    _ask(reading, [(method, (name, False))])
 
 
-def _prove_same(program: ProgramReading, conf: SupervisorConf) -> None:
+def _ask(reading: SupervisorReading, asked: list[tuple[str, tuple[object, ...]]]) -> list[Any]:
+    conf = reading.conf
+    return supervisor_rpc.call(conf.socket or "", asked, conf.username, conf.password, served_by=reading.uid)
+
+
+def _prove_same(program: ProgramReading, reading: SupervisorReading) -> None:
     """It is still the process that was judged: somebody may have restarted it meanwhile."""
-    row = _info(conf, _full(program.name))
+    row = _info(reading, _full(program.name))
     pid = program.identity.pid if program.identity else 0
     if row["statename"] != "RUNNING" or row["pid"] != pid:
         raise Refused(f"{program.name} is {row['statename']} as process {row['pid']}, and {pid} was judged")

@@ -51,13 +51,13 @@ def restart_supervisord(job: Job) -> Report:
             done.append(stop_hung(reading, job.proc))
         done += _clear(conf, job)
         done += settle_all([*survivors, *children], conf, job.proc)
-        locks = "".join(free_lock(program, job.proc) for program in conf.programs)
+        locks = "".join(free_lock(program, job.proc, plan.uid) for program in conf.programs)
         prove_gone(job, conf)
-        result = launch.start(path, plan, conf.name, f"{job.stamp}", conf.nodaemon)
+        result = launch.start(path, plan, conf.name, f"{job.stamp}", conf.nodaemon or launch.is_foreground(plan.argv))
         if result.code != 0:
             raise Refused(f"the start failed: {result.last_line or 'the start did not end in time'}")
         before = f"; before it {', '.join(done)}" if done else ""
-        return Report(False, f"started {' '.join(plan.argv)}{before}{locks}{bring_up(conf, reading)}")
+        return Report(False, f"started {' '.join(plan.argv)}{before}{locks}{bring_up(conf, reading, plan.uid)}")
     except (OSError, Refused) as error:
         return refused("; ".join([str(error), *done]))
 

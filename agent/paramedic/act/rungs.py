@@ -14,7 +14,8 @@ from pathlib import Path
 
 from paramedic.act.job import Refused
 from paramedic.host import files, folders, relaying, unix_diag, unlinked
-from paramedic.host.proc import Proc
+from paramedic.host.failpoint import reached
+from paramedic.host.proc import Proc, readable
 from paramedic.model.readings import FolderReading, Identity, PathKind, PathReading
 from paramedic.model.supervision import SocketReading
 
@@ -54,8 +55,14 @@ def restore(guarded: Guarded, proc: Proc, stamp: int, prove: Prove) -> str:
         prove(kept)
         moved = free(guarded.path, guarded.inode, stamp)
         _link(kept, guarded.path, guarded.inode)
-        prove(guarded.path)
-        return f"linked the live socket back to {guarded.path}{moved}"
+        done = f"linked the live socket back to {guarded.path}{moved}"
+        try:
+            prove(guarded.path)
+        except Refused:
+            if files.look(guarded.path).kind is not PathKind.ABSENT:
+                raise
+            return f"{done}, and somebody removed it again at once"
+        return done
     return _relay(guarded, proc, stamp, prove)
 
 
@@ -116,7 +123,9 @@ def _prove_named(live: int, guarded: Guarded) -> None:
     bound = os.readlink(f"/proc/self/fd/{live}").removesuffix(" (deleted)").removesuffix("//deleted")
     wanted = rf"{re.escape(os.path.join(parent, Path(guarded.path).name))}(\.\d+)?"
     if re.fullmatch(wanted, bound) is None:
-        raise Refused(f"the socket of process {guarded.owner.pid} was bound at {bound}, not at {guarded.path}")
+        raise Refused(
+            f"the socket of process {guarded.owner.pid} was bound at {readable(bound)}, not at {guarded.path}"
+        )
 
 
 def _relay(guarded: Guarded, proc: Proc, stamp: int, prove: Prove) -> str:
@@ -128,6 +137,7 @@ def _relay(guarded: Guarded, proc: Proc, stamp: int, prove: Prove) -> str:
         relay = relaying.start(_wanted(guarded, live), proc)
     if old is not None:
         relaying.end(old, proc)
+        reached("old relay ended")
     try:
         prove(guarded.path)
     except Refused:
@@ -150,7 +160,10 @@ def _make_folder(guarded: Guarded) -> str:
     was = guarded.folder
     if was is None:
         raise Refused(f"{parent} is gone, and how it was is not known: make it, and it is tried again")
-    folders.make(parent, was.uid, was.gid, was.mode, guarded.runs_as[0])
+    try:
+        folders.make(parent, was.uid, was.gid, was.mode, guarded.runs_as[0])
+    except FileExistsError:
+        return ""  # made meanwhile, e.g. for another socket that lives there
     return f"made {parent} again; "
 
 

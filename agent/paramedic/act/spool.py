@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paramedic.host import clock, files, folders
-from paramedic.host.commands import run
+from paramedic.host import clock, files, folders, journald, launch
+from paramedic.host.failpoint import reached
+from paramedic.host.writers import writable_by_others
 from paramedic.model.stack import NotifyConf
 
 DEADLINE_S = 30.0
 MOST_KEPT = 1000
-_ENV = ("PATH", "HOME", "LANG", "USER", "LOGNAME")
 log = logging.getLogger(__name__)
+
+
+def told_of(event: str, sentence: str, incident: Mapping[str, Any]) -> dict[str, Any]:
+    """The document about an event of an incident, for a program's stdin."""
+    return {"event": event, "host": os.uname().nodename, "sentence": sentence, "incident": dict(incident)}
 
 
 class Spool:
@@ -59,9 +64,9 @@ class Spool:
 
     def tell(self, event: str, sentence: str, incident: Mapping[str, Any]) -> None:
         """An event of an incident, with the incident as `paramedic history --json` prints it."""
-        log.info("%s %s on %s: %s", incident["id"], event, incident["subject"], sentence)
-        document = {"event": event, "host": os.uname().nodename, "sentence": sentence, "incident": dict(incident)}
-        self.put(document, clock.wall())
+        about = journald.about(incident)
+        log.info("%s %s on %s: %s", incident["id"], event, incident["subject"], sentence, extra=about)
+        self.put(told_of(event, sentence, incident), clock.wall())
 
     def put(self, document: dict[str, Any], stamp: float) -> None:
         """Keep the document and wake the deliverer; without a command there is nobody to tell."""
@@ -72,6 +77,7 @@ class Spool:
         try:
             folders.own(str(self._folder))
             files.write_private(str(self._folder / name), json.dumps(document).encode())
+            reached("spooled")
         except OSError as error:
             log.error("cannot keep the notice for notify.command: %s", error)
         self._wake.set()
@@ -100,13 +106,19 @@ class Spool:
         return None
 
     def _deliver(self, path: Path) -> str | None:
-        with contextlib.suppress(FileNotFoundError):
-            env = {name: os.environ[name] for name in _ENV if name in os.environ}
-            try:
-                result = run(self._conf.command, DEADLINE_S, env, cwd="/", stdin=path.read_bytes())
-            except OSError as error:
-                return f"cannot run {self._conf.command[0]}: {error.strerror}"
-            if result.code != 0:
-                said = "it did not end" if result.code is None else f"exit {result.code}"
-                return f"{said}: {result.last_line}" if result.last_line else said
-        return None
+        with contextlib.suppress(OSError):  # running it says so
+            other = writable_by_others(self._conf.command[0], {os.geteuid()})
+            if other is not None:
+                return f"it is not run: others can change {other}, and it would have our rights"
+        try:
+            document = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            result = launch.attempt(launch.as_ourselves(tuple(self._conf.command)), DEADLINE_S, document)
+        except OSError as error:
+            return f"it cannot be run: {error}"
+        if result.code == 0:
+            return None
+        said = "it did not end" if result.code is None else f"exit {result.code}"
+        return f"{said}: {result.last_line}" if result.last_line else said

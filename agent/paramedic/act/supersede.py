@@ -10,6 +10,7 @@ from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
 from paramedic.act.job import Job, Refused
 from paramedic.act.kill_orphans import settle
 from paramedic.host import pidfd, supervisor_rpc, systemd, unlinked
+from paramedic.host.failpoint import reached
 from paramedic.host.lineage import child_of, doubt_of
 from paramedic.host.proc import Proc
 from paramedic.host.unix_diag import listeners
@@ -37,7 +38,9 @@ def prove_hung(reading: SupervisorReading, proc: Proc) -> bool:
         return True
     try:
         with unlinked.reached(reading, proc) as (place, _):
-            supervisor_rpc.call(place, [("supervisor.getState", ())], conf.username, conf.password)
+            supervisor_rpc.call(
+                place, [("supervisor.getState", ())], conf.username, conf.password, served_by=reading.uid
+            )
     except supervisor_rpc.Silent:
         time.sleep(WATCHED_S)
         again = proc.stat(daemon.pid)
@@ -93,6 +96,7 @@ def replace_foreign(foreign: Holder, job: Job) -> str:
             pidfd.signal_term(fd)
         if not pidfd.has_ended(fd, patience):
             raise Refused(f"{foreign} did not stop within {patience:.0f} s, and is not killed")
+    reached("daemon stopped")
     return f"{said}stopped supervisord {pid} with {foreign.conf}"
 
 

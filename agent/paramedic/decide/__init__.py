@@ -11,9 +11,9 @@ from paramedic.decide.case import Case, Situation
 from paramedic.decide.guards import GUARDS, PERSONS, root_cause
 from paramedic.decide.ladder import rung_of
 from paramedic.decide.target import target_of
+from paramedic.model.actions import ACTIONS
 from paramedic.model.facts import Subject
 from paramedic.model.record import Act, Hold
-from paramedic.model.vocabulary import ACTIONS
 
 __all__ = ["GUARDS", "PERSONS", "Case", "Situation", "decide", "examine", "name_of", "note_wanted", "root_cause"]
 

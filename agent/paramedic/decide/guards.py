@@ -7,11 +7,13 @@ from collections.abc import Callable
 from paramedic.decide.breaker import breaker
 from paramedic.decide.case import Case, Situation
 from paramedic.decide.ladder import looks_back_s
-from paramedic.model.facts import Facts, Subject, Unknown
+from paramedic.model.actions import ACTIONS, NOTIFY, is_disruptive
+from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 from paramedic.model.record import Act, Hold, Status
 from paramedic.model.units import render_bytes, render_seconds
-from paramedic.model.vocabulary import ACTIONS, NOTIFY, OK, is_disruptive
+from paramedic.model.vocabulary import OK
 
+RECLAIMS = ("recycle_worker", "chain_reload", "reload_uwsgi")
 WORTHWHILE_SHARE = 0.1
 WORTHWHILE_GROWTH = 1.2
 COUNTED = (Status.RUNNING, Status.DONE, Status.MET, Status.MISSED)
@@ -214,7 +216,7 @@ def too_many(case: Case, act: Act, situation: Situation) -> Hold | None:
 
 def cannot_help(case: Case, act: Act, situation: Situation) -> Hold | None:
     """A reload gives back what its workers grew by; where that is next to nothing somebody else has it."""
-    if act.step.action != "chain_reload":
+    if act.step.action not in RECLAIMS or act.step.args.get("stuck"):
         return None
     instance = situation.facts.subjects.get(case.subject if case.subject.kind == "uwsgi.worker" else act.target)
     host = situation.facts.subjects.get(HOST)
@@ -226,12 +228,20 @@ def cannot_help(case: Case, act: Act, situation: Situation) -> Hold | None:
         if uss >= WORTHWHILE_GROWTH * baseline:
             return None
         because = f"{instance.subject} holds {render_bytes(uss)} and held {render_bytes(baseline)} after its start"
-        return case.hold("cannot help", because, "find who holds the memory")
+        return _held_by_others(case, because, host, "find who holds the memory")
     if case.subject.kind != "host" or not isinstance(rss, int | float) or not isinstance(total, int | float):
         return None
     if rss >= WORTHWHILE_SHARE * total:
         return None
-    return case.hold("cannot help", "its workers hold less than a tenth of the memory", "find who holds it")
+    return _held_by_others(case, "its workers hold less than a tenth of the memory", host, "find who holds it")
+
+
+def _held_by_others(case: Case, because: str, host: SubjectFacts, way_out: str) -> Hold:
+    """The way out is with who holds the memory, named where that is known."""
+    if not host.holders:
+        return case.hold("cannot help", because, way_out)
+    named = ", ".join(str(holding) for holding in host.holders)
+    return case.hold("cannot help", f"{because}; {named}", "they give it back")
 
 
 PERSONS: tuple[Callable[[Case, Situation], Hold | None], ...] = (paused, acknowledged)

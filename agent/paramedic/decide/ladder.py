@@ -1,20 +1,22 @@
-"""Which rung comes next: the next one only when the one before missed, or was met without helping."""
+"""Which rung comes next: the next one only when the one before missed, did not help, or, of memory, stays refused."""
 
 from __future__ import annotations
 
 from paramedic.decide.case import Case, Situation
+from paramedic.model.actions import ACTIONS, NOTIFY, is_disruptive
 from paramedic.model.policy import Policy, windows
 from paramedic.model.record import Attempt, Hold, Status
 from paramedic.model.units import render_seconds
-from paramedic.model.vocabulary import ACTIONS, NOTIFY, is_disruptive
 
 REFUSED_AGAIN_S = 10.0
+HARMLESS_AGAIN_S = 1.0
 REFUSED_LONGEST_S = 3600.0
 REFUSED_DAEMON_S = 60.0
 NEXT_ROUND_S = 600.0
 NEXT_ROUND_LONGEST_S = 86400.0
 SETTLE_S = 10.0
 MOST_INTERRUPTED = 3
+MOST_REFUSED = 3
 
 
 def rung_of(case: Case, situation: Situation) -> int | Hold:
@@ -31,7 +33,7 @@ def rung_of(case: Case, situation: Situation) -> int | Hold:
     if last.status is Status.INTERRUPTED and _trailing(tried, Status.INTERRUPTED) < MOST_INTERRUPTED:
         return last.rung
     if last.status is Status.REFUSED:
-        return _refused(case, tried, situation.now)
+        return last.rung + 1 if _is_barred(case.policy, tried) else _refused(case, tried, situation.now)
     settled = _ended(last) + max(SETTLE_S, looks_back_s(case.policy))
     if last.status is Status.MET and situation.now < settled and is_disruptive(last.action, last.args):
         left = render_seconds(settled - situation.now)
@@ -57,15 +59,27 @@ def _ended(attempt: Attempt) -> float:
     return attempt.started if attempt.finished is None else attempt.finished
 
 
+def _is_barred(policy: Policy, tried: list[Attempt]) -> bool:
+    """Whether one way to reclaim memory stays refused while the ladder has another: each proves what it may itself."""
+    last = tried[-1]
+    following = policy.do[last.rung + 1].action if last.rung + 1 < len(policy.do) else NOTIFY
+    return ACTIONS[last.action].reclaims_memory and following != NOTIFY and _refusals(tried) >= MOST_REFUSED
+
+
 def _refused(case: Case, tried: list[Attempt], now: float) -> int | Hold:
-    last, times = tried[-1], _trailing(tried, Status.REFUSED)
+    """Nothing was done, so it does not wait for the cooldown: only longer every time."""
+    last = tried[-1]
     longest = REFUSED_DAEMON_S if ACTIONS[last.action].repairs_daemon else REFUSED_LONGEST_S
-    backoff = min(REFUSED_AGAIN_S * 2.0 ** min(times - 1, 30), longest)
-    cooldown_s = case.policy.cooldown_s if case.policy.do[last.rung].is_disruptive else 0.0
-    again = _ended(last) + max(cooldown_s, backoff)
+    again = _ended(last) + min(REFUSED_AGAIN_S * 2.0 ** min(_refusals(tried) - 1, 30), longest)
     if now >= again:
         return last.rung
     return case.hold("refused", last.detail, f"tried again in {render_seconds(again - now)}", again)
+
+
+def _refusals(tried: list[Attempt]) -> int:
+    """How often in a row the last rung was refused."""
+    same = [attempt for attempt in tried if attempt.rung == tried[-1].rung]
+    return _trailing(same, Status.REFUSED)
 
 
 def _trailing(tried: list[Attempt], status: Status) -> int:
@@ -75,6 +89,13 @@ def _trailing(tried: list[Attempt], status: Status) -> int:
             break
         count += 1
     return count
+
+
+def _is_harmless(policy: Policy) -> bool:
+    """Whether its ladder only gives a daemon back what it lost: to try that again soon does no harm, and what undid it,
+    e.g. a cleaner that came twice, may be over.
+    """
+    return all(not ACTIONS[s.action].queues and not s.is_disruptive and s.action != NOTIFY for s in policy.do)
 
 
 def _exhausted(case: Case, tried: list[Attempt]) -> Hold:
@@ -88,7 +109,8 @@ def _exhausted(case: Case, tried: list[Attempt]) -> Hold:
         f"{a.action} was {a.status}: {a.detail}" if a.detail else f"{a.action} was {a.status}" for a in repairs
     )
     number = case.incident.round if case.incident else 1
-    patience = min(NEXT_ROUND_S * 2.0 ** min(number - 1, 30), NEXT_ROUND_LONGEST_S)
+    first = HARMLESS_AGAIN_S if _is_harmless(case.policy) else NEXT_ROUND_S
+    patience = min(first * 2.0 ** min(number - 1, 30), NEXT_ROUND_LONGEST_S)
     again = _ended(last) + max(case.policy.cooldown_s, patience)
     way_out = f"the condition clears, or a new round begins {render_seconds(again - _ended(last))} after the last"
     return case.hold("gave up", f"no rung is left: {reason}", way_out, again)

@@ -1,4 +1,4 @@
-"""Whom an action is done to: the subject itself, or for a reload the uWSGI instance behind it."""
+"""Whom an action is done to: the subject itself, or for what is done to uWSGI the instance behind it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from paramedic.model.facts import Facts, Subject, SubjectFacts
 from paramedic.model.policy import Rung
 from paramedic.model.record import Hold
 
-_RELOADS = ("chain_reload",)
+_INSTANCES = ("chain_reload", "reload_uwsgi")
+_ON_UWSGI = (*_INSTANCES, "recycle_worker")
 
 
 def target_of(case: Case, step: Rung, facts: Facts) -> Subject | Hold:
     """The target, or why there is none."""
     subject = facts.subjects.get(case.subject)
-    if step.action not in _RELOADS or subject is None or case.subject.kind == "uwsgi":
+    if step.action not in _ON_UWSGI or subject is None or case.subject.kind == "uwsgi":
         return case.subject
     if subject.parent is not None and subject.parent.kind == "uwsgi":
-        return subject.parent
+        return subject.parent if step.action in _INSTANCES else case.subject
     named = step.args.get("uwsgi")
     instances = [s for s in facts.of_kind("uwsgi") if named in (None, s.subject.name)]
     if not instances:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from paramedic.evaluate.compile import Test, View, compile_condition
-from paramedic.evaluate.evidence import Node, evidence, tree, truth_of, weight
+from paramedic.evaluate.evidence import Node, blamed, evidence, tree, truth_of, weight
 from paramedic.model.facts import Facts, Subject, SubjectFacts
 from paramedic.model.policy import All, Condition, Not, Policy
 from paramedic.model.record import Truth, Verdict
@@ -16,11 +16,14 @@ __all__ = ["Judge", "Node", "Test", "View", "judge_of", "tree", "when_gone"]
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """One policy, compiled. `starts` says whether the trouble is there, `stays` whether it still is while it fires."""
+    """One policy, compiled. `starts` says whether the trouble is there, `stays` whether it still is while it fires,
+    `watches` whether the subject is one of those that the policy looks at.
+    """
 
     policy: Policy
     starts: Test
     stays: Test
+    watches: Test
 
     def verdict(self, found: SubjectFacts, view: View, is_firing: bool = False) -> Verdict:
         """Whether the policy's condition holds for this subject, with the values that made it so.
@@ -52,6 +55,12 @@ class Seen(Verdict):
         return evidence(told, found, view)
 
     @cached_property
+    def blamed(self) -> tuple[str, ...]:
+        """The fields that made `when` true."""
+        _, when, found, view = self.__dict__["_source"]
+        return blamed(when, found, view)
+
+    @cached_property
     def weight(self) -> float:
         """How bad, for choosing the worst first."""
         _, when, found, view = self.__dict__["_source"]
@@ -62,7 +71,7 @@ def judge_of(policy: Policy) -> Judge:
     """The policy compiled; `where` belongs to both questions: what is not watched has no trouble."""
     when = compile_condition(_within(policy, policy.when))
     stays = when if policy.clear is None else compile_condition(_within(policy, Not(policy.clear)))
-    return Judge(policy, when, stays)
+    return Judge(policy, when, stays, compile_condition(policy.where or All(())))
 
 
 def asked(policy: Policy, is_firing: bool) -> Condition:

@@ -23,9 +23,10 @@ from paramedic.model.policy import (
     Window,
     Words,
     leaves,
+    own_fields,
 )
 from paramedic.model.record import Truth
-from paramedic.model.units import RATE, render, render_seconds
+from paramedic.model.units import TREND, render, render_bytes, render_seconds
 from paramedic.model.vocabulary import CHILDREN, KINDS
 
 
@@ -45,10 +46,27 @@ def truth_of(value: bool | None) -> Truth:
 
 
 def evidence(condition: Condition, found: SubjectFacts, view: View) -> str:
-    """The sentence of findings where the facts have one, and every value that was compared."""
+    """The sentence of findings where the facts have one, every value that was compared, and who holds the memory."""
     told = [finding.evidence for finding in found.findings]
     shown = [leaf for leaf in leaves(condition) if not (told and _is_worded(leaf))]
-    return "; ".join([*told, *dict.fromkeys(_say(leaf, found, view) for leaf in shown)])
+    said = "; ".join([*told, *dict.fromkeys(_say(leaf, found, view) for leaf in shown)])
+    return "; ".join([f"{said}{_of(found)}", *(str(holding) for holding in found.holders)])
+
+
+def blamed(condition: Condition, found: SubjectFacts, view: View) -> tuple[str, ...]:
+    """The fields of the subject's own that make the condition true, as they were written; none where it is not."""
+    match condition:
+        case All(parts) | Any(parts):
+            truths = [(part, compile_condition(part)(found, view)) for part in parts]
+            true = [part for part, truth in truths if truth is True]
+            if isinstance(condition, All) and len(true) < len(parts):
+                return ()
+            return tuple(dict.fromkeys(path for part in true for path in blamed(part, found, view)))
+        case IsUnknown():
+            return ()
+        case other:
+            is_true = compile_condition(other)(found, view) is True
+            return tuple(sorted(own_fields(other))) if is_true else ()
 
 
 def weight(condition: Condition, found: SubjectFacts, view: View) -> float:
@@ -104,6 +122,12 @@ def _by_child(kind: str, part: Condition, found: SubjectFacts, view: View) -> tu
     )
 
 
+def _of(found: SubjectFacts) -> str:
+    """What the host's numbers are of."""
+    total = found.fields.get("memory.total")
+    return f" ({found.scope}, {render_bytes(total)})" if found.scope and isinstance(total, int | float) else ""
+
+
 def _is_worded(leaf: Leaf) -> bool:
     return isinstance(leaf, Comparison) and isinstance(leaf.right, Words)
 
@@ -130,4 +154,4 @@ def _dimension(term: Term, found: SubjectFacts) -> str:
         return "count"
     kind = term.kind if isinstance(term, Gather) else found.subject.kind
     dimension = KINDS[kind][term.path].dimension
-    return dimension + RATE if isinstance(term, Window) and term.func == "slope" else dimension
+    return dimension + TREND if isinstance(term, Window) and term.func == "slope" else dimension
