@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from paramedic.model.facts import Known, Preflight, SocketKnown, SupervisorKnown
+from paramedic.model.facts import Known, Preflight, SocketKnown, SupervisorKnown, UwsgiKnown
 from paramedic.model.readings import FolderReading, Identity
 from paramedic.model.supervision import ChildRecord
 
@@ -18,6 +18,7 @@ def known_to_json(known: Known) -> str:
         "baselines": [[*_pair(worker), size] for worker, size in known.baselines.items()],
         "preflights": {name: [p.result, p.detail, p.wall] for name, p in known.preflights.items()},
         "sockets": {name: _socket(one) for name, one in known.sockets.items()},
+        "uwsgis": {n: [_pair(one.master), [_pair(w) for w in one.workers]] for n, one in known.uwsgis.items()},
     }
     return json.dumps(document, sort_keys=True)
 
@@ -32,8 +33,9 @@ def known_from_json(text: str) -> Known:
             baselines={Identity(pid, start): size for pid, start, size in document["baselines"]},
             preflights={name: Preflight(*one) for name, one in document["preflights"].items()},
             sockets={name: _socket_from(one) for name, one in document.get("sockets", {}).items()},
+            uwsgis={name: _uwsgi_from(*one) for name, one in document.get("uwsgis", {}).items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Known()
 
 
@@ -65,6 +67,10 @@ def _socket_from(one: list[Any]) -> SocketKnown:
     owner, socket_inode, inode, uid, gid, mode, folder = one
     kept = FolderReading(*folder) if folder else None
     return SocketKnown(Identity(*owner), socket_inode, inode, uid, gid, mode, kept)
+
+
+def _uwsgi_from(master: list[int], workers: list[list[int]]) -> UwsgiKnown:
+    return UwsgiKnown(Identity(*master), tuple(Identity(*worker) for worker in workers))
 
 
 def _child(child: ChildRecord) -> list[Any]:

@@ -2,7 +2,7 @@
 
 One document: `{"wall": s, "monotonic": s, "subjects": {"uwsgi:web": {"uss": 123, "rss": {"unknown": "why"}}}}`.
 Beside its fields a subject may carry `~id` [pid, start ticks], `~cause`, `~finding` [diagnosis, evidence] and
-`~unread` kinds of children.
+`~unread` kinds of children; the host `~scope` and `~holders` [[name, bytes, processes, bytes in swap]].
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from paramedic.model.facts import Facts, Finding, Subject, SubjectFacts, Unknown, Value
-from paramedic.model.readings import Identity
+from paramedic.model.readings import Holding, Identity
 from paramedic.model.vocabulary import DIAGNOSES, KINDS
 
 LATEST = 1e11
 ID, CAUSE, FINDING, UNREAD = "~id", "~cause", "~finding", "~unread"
+SCOPE, HOLDERS = "~scope", "~holders"
+_BESIDE = (ID, CAUSE, FINDING, UNREAD, SCOPE, HOLDERS)
 _PARENTS = {"uwsgi.worker": "uwsgi", "supervisor.program": "supervisor", "orphan": "supervisor"}
 
 
@@ -46,7 +48,7 @@ def facts_from_json(document: Mapping[str, Any]) -> Facts:
 def _refuse_fields(subject: Subject, fields: Mapping[str, Any]) -> None:
     """A misspelt field would be silently unknown."""
     for path, value in fields.items():
-        if path not in KINDS[subject.kind] and path not in (ID, CAUSE, FINDING, UNREAD):
+        if path not in KINDS[subject.kind] and path not in _BESIDE:
             raise ValueError(f'"{path}" is no field of {subject.kind}')
         is_word = path in KINDS[subject.kind] and KINDS[subject.kind][path].dimension == "word"
         if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
@@ -92,6 +94,8 @@ def subject_from_json(subject: Subject, fields: Mapping[str, Any]) -> SubjectFac
         subject_of(cause) if cause else None,
         identity=Identity(*identity) if identity else None,
         unread=frozenset(fields.get(UNREAD, ())),
+        scope=str(fields.get(SCOPE, "")),
+        holders=tuple(Holding(str(name), int(size), int(n), int(s)) for name, size, n, s in fields.get(HOLDERS, ())),
     )
 
 
@@ -120,6 +124,10 @@ def _subject_to_json(found: SubjectFacts) -> dict[str, Any]:
         document[CAUSE] = str(found.cause)
     if found.findings:
         document[FINDING] = [found.findings[0].diagnosis, found.findings[0].evidence]
+    if found.scope:
+        document[SCOPE] = found.scope
+    if found.holders:
+        document[HOLDERS] = [[h.name, h.size_bytes, h.processes, h.swap_bytes] for h in found.holders]
     if found.unread:
         document[UNREAD] = sorted(found.unread)
     return document

@@ -14,6 +14,8 @@ from paramedic.journal.store import Journal
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 
 BLOCK_S = 60.0
+MOST_WAITING = 12  # with 64 workers each weighs 70 KiB of memory
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 ABSENT = "~absent"
 Document = dict[str, Any]
 
@@ -26,11 +28,15 @@ class Recorder:
         self._waiting: list[Document] = []
         self.failure: str | None = None
 
-    def take(self, facts: Facts) -> None:
-        """Keep one pass."""
-        self._waiting.append(facts_to_json(facts))
-        if facts.monotonic - self._waiting[0]["monotonic"] >= BLOCK_S or facts.wall < self._waiting[0]["wall"]:
+    def take(self, facts: Facts) -> Document:
+        """Keep one pass; its document."""
+        document = facts_to_json(facts)
+        self._waiting.append(document)
+        first = self._waiting[0]
+        is_full = facts.monotonic - first["monotonic"] >= BLOCK_S or len(self._waiting) >= MOST_WAITING
+        if is_full or facts.wall < first["wall"]:
             self.flush()
+        return document
 
     def flush(self) -> None:
         """Write what waits. A journal that cannot take it costs the record, not the healing."""
@@ -70,8 +76,9 @@ def unpack(packed: bytes) -> Document:
     try:
         block: Document = json.loads(zlib.decompress(packed))
         count = len(block["wall"])
-        if len(block["monotonic"]) != count:
-            raise ValueError("a block of samples is damaged: its columns differ in length")
+        times = (*block["wall"], *block["monotonic"])
+        if len(block["monotonic"]) != count or not all(isinstance(at, int | float) for at in times):
+            raise ValueError("a block of samples is damaged: its times are none")
         for table in block["subjects"].values():
             for path, column in table.items():
                 if len(column) not in (1, count):
@@ -79,7 +86,7 @@ def unpack(packed: bytes) -> Document:
                 decoded = [_decoded(value) for value in column] if path[0] != "~" else column
                 table[path] = decoded * count if len(decoded) == 1 else decoded
         return block
-    except (zlib.error, KeyError, TypeError, AttributeError) as error:
+    except (zlib.error, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"a block of samples is damaged: {error!r}") from error
 
 
@@ -118,9 +125,10 @@ def recorded(blocks: Iterable[bytes], since: float) -> Iterator[Facts]:
     for packed in blocks:
         try:
             block = unpack(packed)
-        except ValueError:
+            found = [facts for facts in facts_of(block) if facts.wall >= since]
+        except DAMAGED:
             continue
-        yield from (facts for facts in facts_of(block) if facts.wall >= since)
+        yield from found
 
 
 class Recalls(Protocol):
@@ -142,7 +150,7 @@ def recall_windows(journal: Journal, past: Recalls, wall: float, monotonic: floa
     if not past.longest_s:
         return
     for packed in journal.samples(wall - past.longest_s):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(*DAMAGED):
             _recall_block(unpack(packed), journal.boot_id, past, wall, monotonic)
 
 

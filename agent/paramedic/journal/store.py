@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from paramedic.journal import schema
+from paramedic.journal.keeper import Keeper, Written
 from paramedic.journal.known import known_from_json, known_to_json
-from paramedic.model.facts import Known, Subject
-from paramedic.model.record import Attempt, Hold, Incident, Slot, Status
+from paramedic.journal.rows import attempt_of, clean, incident_of, prove
+from paramedic.model.facts import Known
+from paramedic.model.record import Attempt, Hold, Incident, Slot
 
-BUSY_MS = 3000
 KEPT_S = 90 * 86400.0
 RECENT_S = 21 * 86400.0
 SAMPLES_KEPT_S = 8 * 86400.0
-_SCHEMA = """
-create table if not exists incidents (
-  id text primary key, kind text not null, name text not null, diagnosis text not null, policy text not null,
-  evidence text not null, opened real not null, closed real, result text not null, told text not null,
-  round integer not null default 1);
-create table if not exists attempts (
-  id integer primary key, incident text not null, policy text not null, kind text not null, name text not null,
-  action text not null, target_kind text not null, target_name text not null, rung integer not null,
-  started real not null, deadline real not null, before text not null, args text not null,
-  status text not null, finished real, detail text not null, gained text not null, seconds real not null,
-  boot text not null default '', started_mono real, finished_mono real);
-create table if not exists holds (
-  at real not null, incident text not null, guard text not null, reason text not null, way_out text not null);
-create table if not exists known (only_row integer primary key check (only_row = 1), document text not null);
-create table if not exists slots (policy text primary key, rule text not null, next_at real, seen_at real not null);
-create table if not exists samples (first real primary key, last real not null, packed blob not null);
-create index if not exists attempts_by_incident on attempts (incident);
-create index if not exists incidents_by_opened on incidents (opened);
-"""
-VERSION = 2
-_MIGRATIONS = {
-    1: """alter table incidents add column round integer not null default 1;
-alter table attempts add column boot text not null default '';
-alter table attempts add column started_mono real;
-alter table attempts add column finished_mono real;"""
-}
+MOST_BYTES = 256 * 2**20
+MOST_HOLDS = 50_000
+log = logging.getLogger(__name__)
 
 
 class JournalUnusable(Exception):
@@ -53,48 +32,54 @@ class JournalUnusable(Exception):
 class Journal:
     """All reads and writes of the record. Writes are on disk when they return (synchronous=FULL)."""
 
-    def __init__(self, path: str, read_only: bool = False, boot_id: str = "") -> None:
-        """`boot_id`: within one boot times are taken from the monotonic clock, so a clock step changes nothing."""
-        self.path = path
+    def __init__(self, path: str, read_only: bool = False, boot_id: str = "", spare: str = "") -> None:
+        """`boot_id`: within one boot times are taken from the monotonic clock, so a clock step changes nothing.
+
+        `spare`: where to write while `path` cannot be written, on another file system.
+        """
         self.boot_id = boot_id
+        self._keeper: Keeper | None = None
         try:
-            target = f"{Path(path).absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-            self._db = sqlite3.connect(target, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
-            self._db.row_factory = sqlite3.Row
-            if not read_only:
-                self._db.execute("pragma journal_mode = wal")
-                self._db.execute("pragma synchronous = full")
-                self._migrate()
-            self._db.execute("select 1 from incidents limit 1")
-        except sqlite3.Error as error:
+            if read_only:
+                self._reader = schema.read_only(path)
+            else:
+                self._keeper = Keeper(path, spare, prove)
+        except (sqlite3.Error, schema.Newer) as error:
             raise JournalUnusable(f"cannot open the journal {path}: {error}") from error
 
-    def _migrate(self) -> None:
-        """Bring an older journal up to this version; one of a newer paramedic is not touched."""
-        version = int(self._db.execute("pragma user_version").fetchone()[0])
-        if version > VERSION:
-            raise sqlite3.DatabaseError(
-                f"a newer paramedic wrote it (version {version}); use that one, or move it away"
-            )
-        for step in range(version or VERSION, VERSION):
-            self._db.executescript(f"begin; {_MIGRATIONS[step]} pragma user_version = {step + 1}; commit;")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"pragma user_version = {VERSION}")
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._keeper.db if self._keeper else self._reader
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What is wrong with the record, and why; nothing while all is well."""
+        keeper = self._keeper
+        if keeper is None:
+            return {}
+        what = (
+            "the record is kept elsewhere"
+            if keeper.is_durable
+            else "nothing is recorded, so nothing disruptive is begun"
+        )
+        found = {what: keeper.trouble} if keeper.trouble else {}
+        return found | ({"an older record is lost": keeper.damaged} if keeper.damaged else {})
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether an intent that is written now outlives the agent."""
+        return self._keeper is None or self._keeper.is_durable
 
     def close(self) -> None:
         """Give the file back."""
         self._db.close()
 
-    @contextlib.contextmanager
-    def batch(self) -> Iterator[None]:
-        """One transaction: on disk, all of it, when the block ends."""
-        self._db.execute("begin immediate")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
+    def durably(self, write: Callable[[], Written]) -> Written:
+        """One transaction, on disk, all of it, when this returns. `write` may be called again, for another file."""
+        return self._keeper.durably(write) if self._keeper else write()
+
+    def _write(self, sql: str, row: Sequence[object]) -> sqlite3.Cursor:
+        return self.durably(lambda: self._db.execute(sql, row))
 
     def save_incident(self, incident: Incident) -> None:
         """Write it, or what became of it."""
@@ -104,7 +89,7 @@ class Journal:
             incident.subject.name,
             incident.diagnosis,
             incident.policy,
-            _clean(incident.evidence),
+            clean(incident.evidence),
             incident.opened,
             incident.closed,
             incident.result,
@@ -112,11 +97,12 @@ class Journal:
             incident.round,
         )
         columns = "id,kind,name,diagnosis,policy,evidence,opened,closed,result,told,round"
-        self._db.execute(f"insert or replace into incidents ({columns}) values (?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608
+        self._write(f"insert or replace into incidents ({columns}) values (?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608
 
     def intend(self, attempt: Attempt) -> Attempt:
         """Put the intent on disk before anything is done; the attempt with its id."""
         row = (
+            self._keeper.floor if self._keeper else 0,
             attempt.incident,
             attempt.policy,
             attempt.subject.kind,
@@ -130,7 +116,7 @@ class Journal:
             json.dumps(dict(attempt.before)),
             json.dumps(dict(attempt.args)),
             attempt.status.value,
-            _clean(attempt.detail),
+            clean(attempt.detail),
             json.dumps(dict(attempt.gained)),
             attempt.seconds,
             self.boot_id,
@@ -141,32 +127,35 @@ class Journal:
             "incident,policy,kind,name,action,target_kind,target_name,rung,started,deadline,before,args,status,"
             "detail,gained,seconds,boot,started_mono,finished_mono"
         )
-        cursor = self._db.execute(f"insert into attempts ({columns}) values ({','.join('?' * len(row))})", row)  # noqa: S608
+        marks = "(select max(?, coalesce(max(id), 0)) + 1 from attempts)" + ",?" * (len(row) - 1)
+        cursor = self._write(f"insert into attempts (id,{columns}) values ({marks})", row)  # noqa: S608
         return replace(attempt, id=int(cursor.lastrowid or 0))
 
     def settle(self, attempt: Attempt, wall: float) -> None:
         """Write what became of the attempt."""
-        self._db.execute(
-            "update attempts set status=?, finished=?, finished_mono=?, detail=?, gained=?, seconds=? where id=?",
+        self._write(
+            "update attempts set status=?, finished=?, finished_mono=?, detail=?, gained=?, seconds=?, before=? "
+            "where id=?",
             (
                 attempt.status.value,
                 wall,
                 attempt.finished,
-                _clean(attempt.detail),
+                clean(attempt.detail),
                 json.dumps(dict(attempt.gained)),
                 attempt.seconds,
+                json.dumps(dict(attempt.before)),
                 attempt.id,
             ),
         )
 
     def hold(self, incident: str, hold: Hold, wall: float) -> None:
         """Write that nothing was done, and why."""
-        row = (wall, incident, hold.guard, _clean(hold.reason), hold.way_out)
-        self._db.execute("insert into holds values (?,?,?,?,?)", row)
+        row = (wall, incident, hold.guard, clean(hold.reason), hold.way_out)
+        self._write("insert into holds values (?,?,?,?,?)", row)
 
     def save_known(self, known: Known) -> None:
         """Write what must survive the agent."""
-        self._db.execute("insert or replace into known values (1, ?)", (known_to_json(known),))
+        self._write("insert or replace into known values (1, ?)", (known_to_json(known),))
 
     def save_slots(self, slots: Mapping[str, Slot]) -> None:
         """Write when each calendar policy is due next."""
@@ -180,7 +169,9 @@ class Journal:
         return {row["policy"]: Slot(row["rule"], row["next_at"], row["seen_at"]) for row in rows}
 
     def save_samples(self, first: float, last: float, packed: bytes) -> None:
-        """Write some passes' samples; `first` and `last` are epoch seconds."""
+        """Write some passes' samples; `first` and `last` are epoch seconds. Elsewhere they would fill the memory."""
+        if self._keeper and self._keeper.is_elsewhere():
+            raise sqlite3.OperationalError(self._keeper.trouble)
         self._db.execute("insert or replace into samples values (?,?,?)", (first, last, packed))
 
     def samples(self, since: float) -> Iterator[bytes]:
@@ -197,7 +188,7 @@ class Journal:
     def open_incidents(self) -> list[Incident]:
         """Those that no agent closed."""
         return [
-            _incident(row) for row in self._db.execute("select * from incidents where closed is null order by opened")
+            incident_of(row) for row in self._db.execute("select * from incidents where closed is null order by opened")
         ]
 
     def count(self) -> int:
@@ -207,7 +198,7 @@ class Journal:
     def incidents(self, most: int) -> list[Incident]:
         """The newest, oldest first."""
         rows = self._db.execute("select * from incidents order by opened desc, rowid desc limit ?", (most,)).fetchall()
-        return [_incident(row) for row in reversed(rows)]
+        return [incident_of(row) for row in reversed(rows)]
 
     def recent_attempts(self, wall: float, monotonic: float) -> list[Attempt]:
         """The attempts of three weeks, the longest a limit looks back, oldest first, their times made monotonic."""
@@ -215,14 +206,14 @@ class Journal:
         knows_boots = "boot" in [row["name"] for row in self._db.execute("pragma table_info(attempts)")]
         asked = query.format(boot="boot = ?" if knows_boots else "?")
         rows = self._db.execute(asked, (wall - RECENT_S, (self.boot_id or None) if knows_boots else 0))
-        return [_attempt(row, wall - monotonic, self.boot_id if knows_boots else "") for row in rows]
+        return [attempt_of(row, wall - monotonic, self.boot_id if knows_boots else "") for row in rows]
 
     def attempts_of(self, incidents: Iterable[str]) -> dict[str, list[Attempt]]:
         """The attempts of each incident, oldest first."""
         found: dict[str, list[Attempt]] = {incident: [] for incident in incidents}
         for incident, attempts in found.items():
             rows = self._db.execute("select * from attempts where incident = ? order by id", (incident,))
-            attempts.extend(_attempt(row, 0.0) for row in rows)
+            attempts.extend(attempt_of(row, 0.0) for row in rows)
         return found
 
     def holds_of(self, incident: str) -> list[dict[str, Any]]:
@@ -231,54 +222,29 @@ class Journal:
         return [dict(row) for row in self._db.execute(query, (incident,))]
 
     def forget(self, wall: float) -> None:
-        """Drop what is older than 90 days and closed, and samples older than eight days."""
+        """Drop what is older than 90 days and closed, samples older than eight days, the oldest beyond 256 MiB and of
+        the holds beyond 50,000; the file shrinks by it. A full disk does not let it: then it is tried again.
+        """
+        try:
+            self._forget(wall)
+        except sqlite3.Error as error:
+            log.warning("cannot drop old records: %s", error)
+
+    def _forget(self, wall: float) -> None:
         old = "select id from incidents where closed is not null and closed < ?"
         self._db.execute("delete from samples where last < ?", (wall - SAMPLES_KEPT_S,))
         for table, column in (("attempts", "incident"), ("holds", "incident"), ("incidents", "id")):
             self._db.execute(f"delete from {table} where {column} in ({old})", (wall - KEPT_S,))  # noqa: S608
+        self._db.execute("delete from holds where rowid <= (select max(rowid) from holds) - ?", (MOST_HOLDS,))
+        while self._used_bytes() > MOST_BYTES:
+            few = "select first from samples order by first limit max(1, (select count(*) from samples) / 10)"
+            if not self._db.execute(f"delete from samples where first in ({few})").rowcount:  # noqa: S608
+                break
+        self._db.executescript("pragma incremental_vacuum; pragma wal_checkpoint(truncate);")
 
-
-def _clean(text: str) -> str:
-    """SQLite takes UTF-8 only; names of strangers may be anything."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _incident(row: sqlite3.Row) -> Incident:
-    return Incident(
-        id=row["id"],
-        subject=Subject(row["kind"], row["name"]),
-        diagnosis=row["diagnosis"],
-        policy=row["policy"],
-        evidence=row["evidence"],
-        opened=row["opened"],
-        closed=row["closed"],
-        result=row["result"],
-        told=tuple(json.loads(row["told"])),
-        round=row["round"] if "round" in row.keys() else 1,  # noqa: SIM118
-    )
-
-
-def _attempt(row: sqlite3.Row, offset: float, boot_id: str = "") -> Attempt:
-    """Times become monotonic: as they were within this boot, else by the wall clock (`offset` before it)."""
-    started, finished = row["started"] - offset, None if row["finished"] is None else row["finished"] - offset
-    if boot_id and row["boot"] == boot_id and row["started_mono"] is not None:
-        started, finished = row["started_mono"], row["finished_mono"]
-    return Attempt(
-        id=row["id"],
-        incident=row["incident"],
-        policy=row["policy"],
-        subject=Subject(row["kind"], row["name"]),
-        action=row["action"],
-        target=Subject(row["target_kind"], row["target_name"]),
-        rung=row["rung"],
-        started=started,
-        started_wall=row["started"],
-        deadline_s=row["deadline"],
-        before=json.loads(row["before"]),
-        args=json.loads(row["args"]),
-        status=Status(row["status"]),
-        finished=finished,
-        detail=row["detail"],
-        gained=json.loads(row["gained"]),
-        seconds=row["seconds"],
-    )
+    def _used_bytes(self) -> int:
+        pages, free, size = (
+            int(self._db.execute(f"pragma {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
