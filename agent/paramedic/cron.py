@@ -21,6 +21,8 @@ def fault(fields: str) -> str | None:
         next(CronSim(fields, datetime(2026, 1, 1)), None)
     except CronSimError as error:
         return str(error)
+    except ValueError:
+        return "a number of it is too long"
     return None
 
 

@@ -6,8 +6,10 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from paramedic import orders
+from paramedic.act.bring_up import restore_programs
 from paramedic.act.job import Job
 from paramedic.act.prepare import Preparation
 from paramedic.act.restart_program import go_on
@@ -15,11 +17,13 @@ from paramedic.act.spool import Spool
 from paramedic.engine import Stance, Thought, think
 from paramedic.facts import join, learn
 from paramedic.host import clock
+from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
+from paramedic.incident import Key
 from paramedic.journal import Journal, Recorder, as_json, recall_windows
 from paramedic.mind import Mind, adopted, book_of, intent, recalled, reported
 from paramedic.model.facts import Facts, Known
-from paramedic.model.record import Act, Attempt, Incident, Orders, Report, Status
+from paramedic.model.record import Act, Attempt, Incident, Orders, Report, Status, Truth
 from paramedic.model.stack import Mode, Settings
 from paramedic.model.supervision import ProgramReading
 from paramedic.rulebook import Rulebook
@@ -32,11 +36,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a pass saw and thought, for status and for choosing when to look again."""
+    """What a pass saw and thought, for status and for choosing when to look again; `recorded` is `facts` as JSON."""
 
     facts: Facts
     thought: Thought
     stance: Stance
+    recorded: dict[str, Any]
 
 
 class Cycle:
@@ -54,14 +59,17 @@ class Cycle:
         self.preparation = Preparation(settings, self.proc)
         self._begin = begin
         self._zone, self._host = clock.local_zone(), os.uname().nodename
-        self.known = _known(journal, self.proc.boot_id())
+        self._boot_id = self.proc.boot_id()
+        self.known = _known(journal, self._boot_id)
         self.mind = self._recall()
+        self.skipped: dict[Key, str] = {}
         self.past = Windows(self.book.needed)
         recall_windows(journal, self.past, clock.wall(), clock.monotonic())
 
     def run_pass(self) -> Passed:
         """One pass."""
-        sample = self.sensors.read(self.known)
+        is_suspect = any(subject.kind == "host" for _, subject in self.mind.rules)
+        sample = self.sensors.read(self.known, is_suspect)
         facts = join(sample, self.known)
         self.past.take(facts)
         self._remember(learn(self.known, sample))
@@ -69,30 +77,43 @@ class Cycle:
         self._go_on(facts, stance)
         thought = think(self.mind, self.book, facts, self.past, stance)
         begun = self._record(thought, facts)
+        for attempt in thought.judged:
+            reached("judged", attempt.action)
         self.mind = replace(thought.mind, attempts=(*thought.mind.attempts, *(attempt for _, attempt in begun)))
         for act, attempt in begun:
             if attempt.status is Status.RUNNING:
                 self._start(attempt, self._job(act, facts))
-        for event in thought.events:
-            mine = [attempt for attempt in self.mind.attempts if attempt.incident == event.incident.id]
-            self.spool.tell(event.name, event.sentence, as_json(event.incident, mine))
-        self.recorder.take(facts)
+        self._say_skipped(thought)
+        recorded = self.recorder.take(facts)
         self.preparation.refresh(sample)
-        return Passed(facts, thought, stance)
+        return Passed(facts, thought, stance, recorded)
 
     def _go_on(self, facts: Facts, stance: Stance) -> None:
-        """A program that an earlier agent had stopped to restart it, when it was killed, must not stay stopped."""
+        """What an earlier agent was killed over: a program that it had stopped to restart it, a daemon that it had
+        started and whose programs are not as they were.
+        """
         if stance.is_observing or stance.orders.pause is not None:
             return
         for attempt in self.mind.attempts:
-            if not (attempt.interrupted and attempt.status.is_open and attempt.action == "restart_program"):
+            if not (attempt.interrupted and attempt.status.is_open):
                 continue
-            found = facts.subjects.get(attempt.target)
-            reading = facts.supervisor(found.parent) if found and found.parent else None
-            if found and reading and isinstance(found.reading, ProgramReading):
+            found, said = facts.subjects.get(attempt.target), None
+            reading = facts.supervisor(found.parent or found.subject) if found else None
+            if attempt.action == "restart_program" and found and reading and isinstance(found.reading, ProgramReading):
                 said = go_on(found.reading, reading)
-                if said:
-                    log.warning("%s %s", attempt.incident, said)
+            elif attempt.action == "restart_supervisord" and reading:
+                said = restore_programs(reading, attempt.before)
+            if said:
+                log.warning("%s %s", attempt.incident, said)
+
+    def _say_skipped(self, thought: Thought) -> None:
+        """A night that was not needed is told, with the reason: silence would look like a timer that does not run."""
+        for key in [key for key in self.skipped if key in thought.mind.rules]:
+            del self.skipped[key]
+        for (policy, subject), verdict in thought.skipped.items():
+            what = "not needed" if verdict.truth is Truth.NO else "cannot be told"
+            self.skipped[policy, subject] = f"{what}: {verdict.evidence}"
+            log.info("%s on %s: %s: %s", policy, subject, what, verdict.evidence)
 
     def _start(self, attempt: Attempt, job: Job) -> None:
         """Begin a repair; one that cannot even begin is refused, and holds nothing."""
@@ -104,7 +125,7 @@ class Cycle:
     def stance(self, facts: Facts) -> Stance:
         """How the agent stands to `facts`: observing, ordered to pause, where and how often it looks."""
         is_observing = self.settings.mode is Mode.OBSERVE
-        ordered: Orders = orders.read(self.settings.state_dir, facts.wall, facts.monotonic, self.proc.boot_id())
+        ordered: Orders = orders.read(self.settings.state_dir, facts.wall, facts.monotonic, self._boot_id)
         return Stance(is_observing, self.settings.interval_s, self._zone, self._host, ordered)
 
     def reload(self, force: bool = False) -> None:
@@ -129,6 +150,7 @@ class Cycle:
         if ended is None:
             return
         self.journal.settle(ended, clock.wall())
+        reached("reported", ended.action)
         self.mind = mind
         if report.preflight is not None:
             preflights = {**self.known.preflights, ended.target.name: report.preflight}
@@ -136,17 +158,31 @@ class Cycle:
 
     def _record(self, thought: Thought, facts: Facts) -> list[tuple[Act, Attempt]]:
         """All of it in one transaction, intents before anything is begun; where it fails nothing was thought."""
-        with self.journal.batch():
-            for attempt in thought.judged:
-                self.journal.settle(attempt, facts.wall)
-            for incident in thought.changed:
-                self.journal.save_incident(incident)
-            for incident_id, hold in thought.held:
-                self.journal.hold(incident_id, hold, facts.wall)
-            if _moments(thought.mind) != _moments(self.mind):
-                self.journal.save_slots(thought.mind.slots)
-            now = clock.monotonic()
-            return [(act, self.journal.intend(intent(act, thought.mind, facts, now))) for act in thought.acts]
+        is_new = thought.judged or thought.changed or thought.held or thought.acts
+        if not is_new and _moments(thought.mind) == _moments(self.mind):
+            return []
+        return self.journal.durably(lambda: self._write(thought, facts))
+
+    def _write(self, thought: Thought, facts: Facts) -> list[tuple[Act, Attempt]]:
+        for attempt in thought.judged:
+            self.journal.settle(attempt, facts.wall)
+        for incident in thought.changed:
+            self.journal.save_incident(incident)
+        for incident_id, hold in thought.held:
+            self.journal.hold(incident_id, hold, facts.wall)
+        if _moments(thought.mind) != _moments(self.mind):
+            self.journal.save_slots(thought.mind.slots)
+        now = clock.monotonic()
+        acts = [act for act in thought.acts if self.journal.is_durable or not act.step.is_disruptive]
+        begun = [(act, self.journal.intend(intent(act, thought.mind, facts, now))) for act in acts]
+        self._tell(thought, [attempt for _, attempt in begun])
+        return begun
+
+    def _tell(self, thought: Thought, begun: list[Attempt]) -> None:
+        """Before it is recorded as told: a killed agent may have a person told twice, never not at all."""
+        for event in thought.events:
+            mine = [one for one in (*thought.mind.attempts, *begun) if one.incident == event.incident.id]
+            self.spool.tell(event.name, event.sentence, as_json(event.incident, mine))
 
     def _job(self, act: Act, facts: Facts) -> Job:
         incident = as_json(self.mind.incidents[act.policy.name, act.subject], [])

@@ -17,13 +17,16 @@ from paramedic.act import REPAIRS
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.spool import Spool
 from paramedic.cycle import Cycle, Passed
-from paramedic.host import clock, files, folders, lock, systemd
+from paramedic.host import clock, folders, journald, lean, lock, systemd
 from paramedic.host.calendar import Calendar
+from paramedic.host.failpoint import reached
+from paramedic.host.hands import Hands
 from paramedic.host.proc import Proc
+from paramedic.host.status_socket import StatusSocket
 from paramedic.host.wake import Wake
 from paramedic.host.watching import PathWatch
 from paramedic.journal import Journal
-from paramedic.model.readings import Identity, UwsgiReading
+from paramedic.model.readings import HostReading, Identity, UwsgiReading
 from paramedic.model.record import Attempt, Phase, Report, Truth
 from paramedic.model.stack import Settings
 from paramedic.model.supervision import SupervisorReading
@@ -36,7 +39,16 @@ LAST_PATIENCE_S = 20.0
 ONCE_S = 300.0
 ONCE_FOR_S = 30.0
 FORGET_S = 86400.0
+HANGS_S = 600.0
+ANSWERS_S = 3.0
 log = logging.getLogger(__name__)
+_BROKEN = Report(True, "there was no memory left to say how it ended")
+
+
+def longest_s(attempt: Attempt) -> float:
+    """After how many seconds the thread of a repair counts as hung: far beyond the sum of its own deadlines."""
+    most, pause_s = int(str(attempt.args.get("most", 1))), float(str(attempt.args.get("pause", 0.0)))
+    return most * (attempt.deadline_s + pause_s) + HANGS_S
 
 
 class Daemon:
@@ -46,16 +58,22 @@ class Daemon:
         self.settings = settings
         for folder in (settings.state_dir, settings.runtime_dir):
             Path(folder).parent.mkdir(parents=True, exist_ok=True)
-            folders.own(folder)
+            folders.own(folder, is_private=folder == settings.state_dir)
         self._lock = lock.take(f"{settings.state_dir}/lock")
-        self.journal = Journal(f"{settings.state_dir}/journal.db", boot_id=Proc().boot_id())
+        spare = f"{settings.runtime_dir}/journal.db"
+        self.journal = Journal(f"{settings.state_dir}/journal.db", boot_id=Proc().boot_id(), spare=spare)
         self.spool = Spool(settings.notify, settings.state_dir)
         self.cycle = Cycle(settings, rulebook, self.journal, self.spool, self._begin)
         self.wake = Wake(self.cycle.proc)
         self.watch = PathWatch(self.wake.poke)
         self.calendar = Calendar(self.wake.poke)
+        self.asked = StatusSocket(settings.runtime_dir, self._answer)
+        self._looking = threading.Lock()
+        self._passed: Passed | None = None
+        self._told: tuple[object, bytes] = (None, b"")
         self._reports: collections.deque[tuple[int, Report]] = collections.deque()
-        self._workers: dict[int, threading.Thread] = {}
+        self.hands = Hands()
+        self._under_way: dict[int, tuple[str, float]] = {}
         self._stopping = ""
         self._broken = ""
         self._must_reload = False
@@ -70,7 +88,9 @@ class Daemon:
             started = clock.monotonic()
             log.info("%s", self._greeting())
             passed = self._pass()
+            self.asked.start()
             systemd.notify(READY=1, STATUS=sentence(self.cycle, passed))
+            lean.settle()
             while not self._stopping and not (once and self._is_settled(started)):
                 self.wake.wait(self._patience_s())
                 self._try_pass()
@@ -105,10 +125,12 @@ class Daemon:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, self._reload)
         self.spool.start()
+        self.hands.start()
         self.watch.start()
         try:
             yield
         finally:
+            self.asked.stop()
             self.calendar.stop()
             self.watch.stop()
             self.spool.stop(LAST_PATIENCE_S)
@@ -125,41 +147,43 @@ class Daemon:
         self.wake.poke("signal")
 
     def _begin(self, attempt: Attempt, job: Job) -> None:
-        """Start a repair on a thread of its own: a pass never waits for one."""
-        log.info("%s %s on %s: %s", attempt.incident, attempt.action, attempt.target, job.act.why)
-        worker = threading.Thread(target=self._work, args=(attempt, job), name=attempt.action, daemon=True)
-        self._workers[attempt.id] = worker
-        worker.start()
+        """Give a repair to a thread: a pass never waits for one."""
+        about = journald.about(job.incident)
+        log.info("%s %s on %s: %s", attempt.incident, attempt.action, attempt.target, job.act.why, extra=about)
+        self.hands.take(attempt.action, lambda: self._work(attempt, job))
+        self._under_way[attempt.id] = (attempt.action, clock.monotonic() + longest_s(attempt))
 
     def _work(self, attempt: Attempt, job: Job) -> None:
+        report = _BROKEN
         try:
-            report = REPAIRS[attempt.action](job)
-        except Refused as why:
-            report = refused(why)
-        except Exception as error:  # a repair that breaks must not take the agent along; it is told as what it is
-            log.exception("%s %s broke", attempt.incident, attempt.action)
-            report = refused(f"{attempt.action} broke: {type(error).__name__}: {error}")
-        log.info(
-            "%s %s %s: %s", attempt.incident, attempt.action, "refused" if report.refused else "done", report.detail
-        )
-        self._reports.append((attempt.id, report))
-        self.wake.poke(f"{attempt.action} ended")
+            report = _report_of(attempt, job)
+            how, about = "refused" if report.refused else "done", journald.about(job.incident)
+            log.info("%s %s %s: %s", attempt.incident, attempt.action, how, report.detail, extra=about)
+        finally:
+            self._reports.append((attempt.id, report))
+            self.wake.poke(f"{attempt.action} ended")
 
     def _pass(self) -> Passed:
-        self._book()
-        force, self._must_reload = self._must_reload, False
-        self.cycle.reload(force)
-        passed = self.cycle.run_pass()
+        with self._looking:
+            self._book()
+            force, self._must_reload = self._must_reload, False
+            with systemd.reloading() if force else contextlib.nullcontext():
+                self.cycle.reload(force)
+            passed = self._passed = self.cycle.run_pass()
         self._watch(passed)
         self._plan(passed)
-        self._publish(passed)
+        silent = self._silent_hearts()
+        if silent:
+            log.error("no sign of life to systemd, which will start the agent anew: %s", ", ".join(silent))
+        else:
+            systemd.notify(WATCHDOG=1, STATUS=sentence(self.cycle, passed))
         if clock.monotonic() - self._forgot_at > FORGET_S:
             self.journal.forget(clock.wall())
             self._forgot_at = clock.monotonic()
         return passed
 
     def _watch(self, passed: Passed) -> None:
-        """Watch the paths and processes that this pass saw, and what a person may change."""
+        """Watch the paths, the processes and the memory stalls of this pass, and what a person may change."""
         paths: list[str] = [orders.path_of(self.settings.state_dir), *self.cycle.rulebook.files()]
         processes: list[Identity] = []
         for facts in passed.facts.subjects.values():
@@ -169,6 +193,8 @@ class Daemon:
                 processes += [reading.daemon] if reading.daemon else []
             elif isinstance(reading, UwsgiReading):
                 processes.append(reading.master)
+            elif isinstance(reading, HostReading):
+                self.wake.watch_pressure(reading.pressure_files)
         self.watch.guard(paths)
         self.wake.watch(processes)
 
@@ -178,14 +204,34 @@ class Daemon:
         planned = [policy for policy in self.cycle.book.policies if policy.at is not None]
         self.calendar.set((p.at or "", p.zone or zone, schedule.shift_s(p, host)) for p in planned)
 
-    def _publish(self, passed: Passed) -> None:
-        """status.json for `paramedic status`; the sign of life for systemd only with every heart beating."""
-        document = snapshot(self.cycle, passed)
+    def _answer(self) -> bytes:
+        """The document behind `paramedic status`, as of the last finished look; none when a look does not end."""
+        if not self._looking.acquire(timeout=ANSWERS_S):
+            return b""
+        try:
+            look = (self._passed, self._broken)
+            if self._passed is None or look == self._told[0]:
+                return self._told[1]
+            document = snapshot(self.cycle, self._passed)
+        finally:
+            self._looking.release()
         document["troubles"] |= {f"cannot watch {name}": why for name, why in self.watch.failures.items()}
-        with contextlib.suppress(OSError):
-            files.write_private(f"{self.settings.runtime_dir}/status.json", json.dumps(document).encode())
-        if self.watch.is_alive and self.calendar.is_alive and self.spool.is_alive:
-            systemd.notify(WATCHDOG=1, STATUS=document["sentence"])
+        if self._broken:
+            document["troubles"]["no look since"] = self._broken
+        self._told = (look, json.dumps(document, check_circular=False).encode())
+        return self._told[1]
+
+    def _silent_hearts(self) -> list[str]:
+        """The helper threads that ended, and the repairs that hang beyond any deadline of theirs."""
+        hearts = {
+            "observer": self.watch.is_alive,
+            "scheduler": self.calendar.is_alive,
+            "notify": self.spool.is_alive,
+            "status": self.asked.is_alive,
+        }
+        ended = [f"{name} has ended" for name, beats in hearts.items() if not beats]
+        hanging = [action for action, until in self._under_way.values() if until < clock.monotonic()]
+        return ended + [f"{name} hangs" for name in hanging]
 
     def _patience_s(self) -> float:
         """How long to wait for the next pass: the interval, less while a timer or an attempt needs a look."""
@@ -197,6 +243,9 @@ class Daemon:
         for (name, _), rule in self.cycle.mind.rules.items():
             if rule.phase is Phase.PENDING and rule.last is Truth.YES:
                 waits.append(by_name[name].for_s - rule.held_s)
+        now = clock.monotonic()
+        holds = self.cycle.mind.holds.values()
+        waits += [hold.until - now for hold in holds if hold.until is not None and hold.until > now]
         if any(attempt.status.is_open for attempt in self.cycle.mind.attempts):
             waits.append(WHILE_ACTING_S)
         return max(SHORTEST_S, min(waits))
@@ -210,13 +259,26 @@ class Daemon:
 
     def _finish_actions(self) -> None:
         """Let repairs under way end and book what they say; what does not end in time is judged by the next agent."""
-        until = clock.monotonic() + LAST_PATIENCE_S
-        for worker in list(self._workers.values()):
-            worker.join(max(0.0, until - clock.monotonic()))
+        self.hands.rest(LAST_PATIENCE_S)
         self._book()
 
     def _book(self) -> None:
         """Take over what repairs said; a report leaves the queue when it is on disk."""
         while self._reports:
             self.cycle.take_report(*self._reports[0])
-            self._workers.pop(self._reports.popleft()[0], None)
+            self._under_way.pop(self._reports.popleft()[0], None)
+
+
+def _report_of(attempt: Attempt, job: Job) -> Report:
+    try:
+        reached("intended")
+        report = REPAIRS[attempt.action](job)
+        reached("done")
+        return report
+    except Refused as why:
+        return refused(why)
+    except OSError as error:  # what the host does not let us do is a refusal with its reason, no defect
+        return refused(f"{error.strerror or error}: {error.filename}" if error.filename else error)
+    except Exception as error:  # a repair that breaks must not take the agent along; it is told as what it is
+        log.exception("%s %s broke", attempt.incident, attempt.action)
+        return refused(f"{attempt.action} broke: {type(error).__name__}: {error}")

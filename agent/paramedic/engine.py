@@ -14,15 +14,13 @@ from paramedic.decide import Case, Situation
 from paramedic.evaluate import Judge, View, when_gone
 from paramedic.evaluate.compile import Past
 from paramedic.incident import Course, Event, Key
-from paramedic.mind import Book, Mind, remembered
+from paramedic.mind import Book, Mind, processes_of, remembered
 from paramedic.model.facts import Facts, Subject
-from paramedic.model.readings import Identity
 from paramedic.model.record import Act, Attempt, Hold, Incident, Orders, Phase, RuleState, Truth, Verdict
 from paramedic.track import track
 
 LONGEST_STEP_INTERVALS = 3.0
 LONGEST_STEP_S = 15.0
-RESTARTS_KEPT_S = 7 * 86400.0
 CARRIED_ON_S = 3 * 3600.0
 QUIET = RuleState()
 _WAITS = ("in flight", "one at a time", "max_targets", "stale sample", "settling")
@@ -55,6 +53,7 @@ class Thought:
     changed: tuple[Incident, ...]
     held: tuple[tuple[str, Hold], ...]
     events: tuple[Event, ...]
+    skipped: Mapping[Key, Verdict] = field(default_factory=dict)
 
     @property
     def acts(self) -> list[Act]:
@@ -68,7 +67,8 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     judged = tuple(new for new, old in zip(attempts, mind.attempts, strict=True) if new is not old)
     by_incident = _by_incident(attempts, mind)
     slots, due = schedule.step(book.by_name.values(), mind.slots, facts.wall, stance.zone, stance.host)
-    rules, verdicts, untold = _look(mind, book, View(facts, past), stance, due, by_incident)
+    view = View(facts, past)
+    rules, verdicts, untold = _look(mind, book, view, stance, due, by_incident)
     calendars = {name for name, policy in book.by_name.items() if policy.at is not None}
     spent = _spent(mind, rules, verdicts, facts, stance.orders)
     course = Course(rules, verdicts, by_incident, facts, mind.serial, calendars, spent)
@@ -76,7 +76,7 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     rules = {
         key: rule for key, rule in _new_rounds(mind, incidents, rules, facts).items() if rule.phase is not QUIET.phase
     }
-    processes, restarts = _processes(mind, facts)
+    processes, restarts = processes_of(mind, facts)
     now = facts.monotonic
     situation = Situation(
         facts, now, stance.is_observing, attempts, stance.orders, rules, restarts, stance.zone, untold
@@ -99,6 +99,7 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
         changed=(*closed, *(one for key, one in incidents.items() if mind.incidents.get(key) != one)),
         held=_new_holds(mind.holds, holds, incidents),
         events=(*_farewells(closed, by_incident, stance.orders), *events),
+        skipped=_skipped(book, view, due, rules),
     )
 
 
@@ -179,6 +180,17 @@ def _look(
     return rules, verdicts, untold
 
 
+def _skipped(book: Book, view: View, due: frozenset[str], rules: Mapping[Key, RuleState]) -> dict[Key, Verdict]:
+    """The calendar policies that were asked now and found nothing to do, with what made it so."""
+    return {
+        (judge.policy.name, found.subject): judge.verdict(found, view)
+        for judge in book.judges
+        if judge.policy.name in due
+        for found in view.facts.of_kind(judge.policy.watch)
+        if (judge.policy.name, found.subject) not in rules and judge.watches(found, view) is not False
+    }
+
+
 def _verdict(judge: Judge, subject: Subject, state: RuleState, view: View) -> Verdict:
     found = view.facts.subjects.get(subject)
     if found is None:
@@ -232,23 +244,6 @@ def _new_rounds(
         for key, rule in rules.items()
         if rule.phase is not Phase.QUIET
     }
-
-
-def _processes(mind: Mind, facts: Facts) -> tuple[dict[Subject, Identity], dict[Subject, float]]:
-    """Who stands behind each subject, and when a later process than before was seen to have started."""
-    processes = dict(mind.processes)
-    restarts = {s: at for s, at in mind.restarts.items() if facts.monotonic - at < RESTARTS_KEPT_S}
-    for subject, found in facts.subjects.items():
-        identity = found.identity
-        if identity is None or subject.kind == "orphan":
-            continue
-        before = processes.get(subject)
-        if before is not None and before != identity:
-            age = found.fields.get("age", found.fields.get("uptime"))
-            restarts[subject] = facts.monotonic - (age if isinstance(age, int | float) else 0.0)
-        if before != identity:
-            processes[subject] = identity
-    return processes, restarts
 
 
 def _untellable(rules: Mapping[Key, RuleState], verdicts: Mapping[Key, Verdict]) -> list[Hold]:

@@ -5,7 +5,6 @@ An error is one sentence `file:line:col: cannot ...: because; what to do`; all o
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -14,16 +13,21 @@ from paramedic.model import units
 
 Errors = list[str]
 MOST_WORD, MOST_NAMES, MOST_TYPED = 64, 1000, 12
+SHORTEST_START = 5
 _PART = re.compile(r"[0-9]+(?:\.[0-9]+)?[a-z]+")
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)")
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?` for the nearest known word, else the empty string."""
+    """`; did you mean "x"?` for the one known word that goes on like it, or the nearest; else the empty string."""
+    import difflib  # only a mistake needs it
+
     names = {name.lower(): name for name in known if abs(len(name) - len(word)) <= MOST_TYPED}
     close = (
         difflib.get_close_matches(word.lower()[:MOST_WORD], names, n=1, cutoff=0.6) if len(names) < MOST_NAMES else []
     )
+    longer = [name for name in names if len(word) >= SHORTEST_START and name.startswith(word.lower())]
+    close = longer if len(longer) == 1 else close
     return f'; did you mean "{names[close[0]]}"?' if close else ""
 
 

@@ -10,9 +10,18 @@ from paramedic.model.facts import Facts, Subject, SubjectFacts
 from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status, Truth, Verdict
 
 Key = tuple[str, Subject]
-_MEMORY = ("rss is", "pss is", "uss is", "memory.used_percent", "memory.available")
 NOT_DONE = "not done"
-_BY_KIND = {"host": "memory-high", "uwsgi": "memory-high", "uwsgi.worker": "worker-memory"}
+_SIZES = ("rss", "pss", "uss")
+_BY_FIELD: dict[str, tuple[tuple[str, str], ...]] = {
+    "host": (
+        ("oom_kills", "oom-killed"),
+        ("swap.", "swap-thrash"),
+        ("pressure.", "memory-pressure"),
+        ("memory.", "memory-high"),
+    ),
+    "uwsgi": tuple((size, "memory-high") for size in _SIZES),
+    "uwsgi.worker": tuple((size, "worker-memory") for size in _SIZES),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +140,18 @@ def _opened(name: str, key: Key, verdict: Verdict, facts: Facts, number: int) ->
 
 
 def diagnosis_of(policy: str, subject: SubjectFacts | None, verdict: Verdict) -> str:
-    """The name of what a policy found: the subject's own diagnosis, a word for memory, else the policy's name."""
-    if subject is not None and subject.findings:
+    """The name of what a policy found: the subject's own diagnosis, a word for memory, else the policy's name.
+
+    Where several fields made the condition true, the one that says most gives the name.
+    """
+    if subject is None:
+        return policy
+    if subject.findings:
         return subject.findings[0].diagnosis
-    is_memory = any(word in verdict.evidence for word in _MEMORY)
-    return _BY_KIND.get(subject.subject.kind, policy) if subject is not None and is_memory else policy
+    for prefix, name in _BY_FIELD.get(subject.subject.kind, ()):
+        if any(path.startswith(prefix) for path in verdict.blamed):
+            return name
+    return policy
 
 
 def _result(mine: Sequence[Attempt], is_calendar: bool) -> str:

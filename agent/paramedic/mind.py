@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from paramedic import verify
 from paramedic.evaluate import Judge, judge_of
 from paramedic.incident import Key
+from paramedic.model.actions import ACTIONS
 from paramedic.model.facts import Facts, Subject
 from paramedic.model.policy import Condition, Policy, Window, windows
 from paramedic.model.readings import Identity
 from paramedic.model.record import Act, Attempt, Hold, Incident, Phase, Report, RuleState, Slot, Status
-from paramedic.model.vocabulary import ACTIONS
 
 REMEMBERED_S = 2 * 86400.0
 BREAKER_REMEMBERED_S = 21 * 86400.0
+RESTARTS_KEPT_S = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def reported(mind: Mind, attempt_id: int, report: Report, now: float) -> tuple[M
     for at, attempt in enumerate(mind.attempts):
         if attempt.id == attempt_id and attempt.status is Status.RUNNING:
             status = Status.REFUSED if report.refused else Status.DONE
-            ended = replace(attempt, status=status, finished=now, detail=report.detail, seconds=now - attempt.started)
+            seconds, before = now - attempt.started, {**attempt.before, **report.measured}
+            ended = replace(attempt, status=status, finished=now, detail=report.detail, seconds=seconds, before=before)
             return replace(mind, attempts=(*mind.attempts[:at], ended, *mind.attempts[at + 1 :])), ended
     return mind, None
 
@@ -152,6 +154,23 @@ def remembered(
         return is_fresh or attempt.status.is_open or attempt.incident in open_incidents
 
     return tuple(attempt for attempt in attempts if is_needed(attempt))
+
+
+def processes_of(mind: Mind, facts: Facts) -> tuple[dict[Subject, Identity], dict[Subject, float]]:
+    """Who stands behind each subject, and when a later process than before was seen to have started."""
+    processes = dict(mind.processes)
+    restarts = {s: at for s, at in mind.restarts.items() if facts.monotonic - at < RESTARTS_KEPT_S}
+    for subject, found in facts.subjects.items():
+        identity = found.identity
+        if identity is None or subject.kind == "orphan":
+            continue
+        before = processes.get(subject)
+        if before is not None and before != identity:
+            age = found.fields.get("age", found.fields.get("uptime"))
+            restarts[subject] = facts.monotonic - (age if isinstance(age, int | float) else 0.0)
+        if before != identity:
+            processes[subject] = identity
+    return processes, restarts
 
 
 def _recalled(attempt: Attempt, now: float) -> Attempt:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from paramedic.host import clock, files, folders
+from paramedic.host import clock, files, folders, texts
 from paramedic.model.record import Orders, Pause
 
 MAX_BYTES = 256 * 1024
@@ -84,7 +84,7 @@ def keep_only(state_dir: str, incidents: set[str]) -> None:
 
 def _load(state_dir: str) -> dict[str, Any]:
     try:
-        found = json.loads(files.read_text(path_of(state_dir), MAX_BYTES))
+        found = json.loads(texts.read_text(path_of(state_dir), MAX_BYTES))
     except FileNotFoundError:
         return {}
     if not isinstance(found, dict) or not isinstance(found.get("acknowledged", {}), dict):

@@ -1,11 +1,13 @@
-"""What the agent published of its windows, read again outside of it: for `explain`."""
+"""What the agent published, read again outside of it: for `status` and `explain`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from paramedic.model.facts import Subject, Unknown
+from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 from paramedic.model.policy import Window
+from paramedic.model.units import render
+from paramedic.model.vocabulary import KINDS
 
 
 class Published:
@@ -20,3 +22,16 @@ class Published:
         if isinstance(found, str):
             return Unknown(found.removeprefix("?"))
         return Unknown(f"{window.path} was not read yet") if found is None else found
+
+
+def subjects(facts: Facts) -> dict[str, dict[str, str]]:
+    """Every subject with its fields as a person reads them."""
+    return {str(subject): _fields(found) for subject, found in facts.subjects.items()}
+
+
+def _fields(found: SubjectFacts) -> dict[str, str]:
+    table = KINDS[found.subject.kind]
+    return {
+        path: f"unknown: {value.reason}" if isinstance(value, Unknown) else render(value, table[path].dimension)
+        for path, value in found.fields.items()
+    }

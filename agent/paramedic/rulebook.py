@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import paramedic
 from paramedic.document import MAX_BYTES
-from paramedic.host import files
+from paramedic.host.texts import read_text
+from paramedic.host.writers import writable_by_others
 from paramedic.model.policy import Policy
 from paramedic.policy.load import PolicyErrors, load
+from paramedic.settings import not_ours
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
@@ -23,10 +27,17 @@ def shipped_policies() -> Path:
 
 def files_of(names: Iterable[str], shipped: Path | None = None) -> list[Path]:
     """The policy files behind the `policies:` list: files, the *.yaml of folders, and `shipped`."""
-    found: list[Path] = []
+    return [Path(path) for path in _paths_of(names, shipped)]
+
+
+def _paths_of(names: Iterable[str], shipped: Path | None) -> list[str]:
+    found: list[str] = []
     for name in names:
-        path = (shipped or shipped_policies()) if name == "shipped" else Path(name)
-        found += sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        path = str(shipped or shipped_policies()) if name == "shipped" else name
+        try:
+            found += sorted(f"{path}/{one}" for one in os.listdir(path) if one.endswith(".yaml"))
+        except OSError:
+            found.append(path)
     return found
 
 
@@ -36,7 +47,7 @@ def load_files(paths: Sequence[Path]) -> tuple[Policy, ...]:
     errors: list[str] = []
     for path in paths:
         try:
-            texts.append((str(path), files.read_text(str(path), MAX_BYTES)))
+            texts.append((str(path), read_text(str(path), MAX_BYTES)))
         except (OSError, ValueError) as error:
             errors.append(f"{path}:1:1: cannot read it: {getattr(error, 'strerror', None) or error}")
     try:
@@ -48,13 +59,29 @@ def load_files(paths: Sequence[Path]) -> tuple[Policy, ...]:
     return found
 
 
+def load_trusted(names: Sequence[str]) -> tuple[Policy, ...]:
+    """The policies behind `policies:`; PolicyErrors also where others could write one. The shipped ones are as safe as
+    the program they came with.
+    """
+    errors = []
+    for path in files_of(name for name in names if name != "shipped"):
+        with contextlib.suppress(OSError):  # loading it says so
+            other = writable_by_others(str(path), {os.geteuid()})
+            if other is not None:
+                errors.append(f"{path}:1:1: cannot trust it: {not_ours(other)}")
+    if errors:
+        raise PolicyErrors(errors)
+    return load_files(files_of(names))
+
+
 class Rulebook:
     """The policies in force. `refresh` takes over changed files if all are valid, and keeps the old ones if not."""
 
     def __init__(self, names: Sequence[str], policies: tuple[Policy, ...] | None = None) -> None:
         self._names = tuple(names)
+        self._shipped = shipped_policies()
         self._seen = self._last = self._fingerprint()
-        self.policies = load_files(files_of(names)) if policies is None else policies
+        self.policies = load_trusted(names) if policies is None else policies
         self.errors: tuple[str, ...] = ()
 
     def refresh(self, force: bool = False) -> bool:
@@ -68,7 +95,7 @@ class Rulebook:
             return False
         self._seen = seen
         try:
-            found = load_files(files_of(self._names))
+            found = load_trusted(self._names)
             if not found and self.policies:
                 raise PolicyErrors([f"{name}:1:1: cannot find any policy: the old ones stay" for name in self._names])
         except PolicyErrors as wrong:
@@ -85,12 +112,12 @@ class Rulebook:
         return [path for path, *_ in self._seen]
 
     def _fingerprint(self) -> Fingerprint:
-        return tuple(sorted(_mark(path) for path in files_of(self._names)))
+        return tuple(sorted(_mark(path) for path in _paths_of(self._names, self._shipped)))
 
 
-def _mark(path: Path) -> tuple[str, int, int, int]:
+def _mark(path: str) -> tuple[str, int, int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
-        return str(path), 0, 0, 0
-    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
+        return path, 0, 0, 0
+    return path, found.st_ino, found.st_mtime_ns, found.st_size

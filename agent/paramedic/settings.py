@@ -7,13 +7,15 @@ from pathlib import Path
 
 from paramedic import expect
 from paramedic.document import MAX_BYTES, DocumentError, Item, Place, parse
-from paramedic.host.files import read_text
+from paramedic.host.texts import PASSING, read_text
+from paramedic.host.writers import writable_by_others
 from paramedic.model.stack import Mode, NotifyConf, Settings, SocketEntry, Stack, SupervisorEntry, UwsgiEntry
 
 DEFAULT_PATH = "/etc/paramedic/paramedic.yaml"
 SHIPPED = "shipped"
 _TOP = ("mode", "interval", "state_dir", "runtime_dir", "policies", "stack", "notify")
-_UWSGI = ("ini", "pidfile", "stats", "chain_reload", "preflight")
+_UWSGI = ("ini", "pidfile", "stats", "chain_reload", "preflight", "restart", "boot")
+RESTARTS = ("unless-stopped", "always")
 _SUPERVISOR = ("conf", "unit", "command", "user", "directory", "environment", "restart", "control_user")
 _SOCKET = ("path", "relay")
 
@@ -27,13 +29,18 @@ class SettingsError(ValueError):
 
 
 def load(path: str) -> Settings:
-    """The settings in the file at `path`; raises SettingsError with every fault of the file."""
+    """The settings in the file at `path`; raises SettingsError with every fault of the file,
+    OSError where the host has no means to read it now.
+    """
     file = Path(path).absolute()
     try:
         document = parse(read_text(str(file), MAX_BYTES), str(file))
+        _prove_trusted(str(file))
     except DocumentError as error:
         raise SettingsError([str(error)]) from error
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in PASSING:
+            raise
         why = getattr(error, "strerror", None) or error
         raise SettingsError([f"{file}:1:1: cannot read it: {why}"]) from error
     reader = _Reader(file.parent)
@@ -41,6 +48,26 @@ def load(path: str) -> Settings:
     if reader.errors:
         raise SettingsError(sorted(reader.errors, key=_position))
     return settings
+
+
+def _prove_trusted(file: str) -> None:
+    """What it names is run with our rights; raises SettingsError where others could write there what they like."""
+    other = writable_by_others(file, {os.geteuid()})
+    if other is not None:
+        raise SettingsError([f"{file}:1:1: cannot trust it: {not_ours(other)}"])
+
+
+def not_ours(path: str) -> str:
+    """Why a file of ours is refused, and what to do."""
+    who = "root" if os.geteuid() == 0 else f"root and user {os.geteuid()}"
+    return f"others than {who} can change {path}; take that from them (chown, chmod go-w)"
+
+
+def sets_nothing(path: str) -> bool:
+    """Whether a file says no more than `mode: observe`; raises OSError, ValueError or DocumentError."""
+    said = parse(read_text(path, MAX_BYTES), path).value
+    keys = said if isinstance(said, dict) else {}
+    return (said is None or set(keys) == {"mode"}) and all(item.value == Mode.OBSERVE for item in keys.values())
 
 
 def _position(error: str) -> tuple[int, int]:
@@ -129,6 +156,8 @@ class _Reader:
                 stats=stats,
                 chain_reload=self._path(keys.get("chain_reload"), "chain_reload"),
                 preflight=expect.argv(keys["preflight"], "preflight", self.errors) if "preflight" in keys else None,
+                restart=self._choice(keys.get("restart"), RESTARTS, "restart", "unless-stopped"),
+                boot_s=expect.duration(keys["boot"], "boot", self.errors) or 0.0 if "boot" in keys else 60.0,
             )
         ) or None
 
@@ -146,7 +175,7 @@ class _Reader:
                 user=expect.text(keys["user"], "user", self.errors) if "user" in keys else None,
                 directory=self._path(keys.get("directory"), "directory"),
                 environment=tuple(environment.items()),
-                restart=self._choice(keys.get("restart"), ("unless-stopped", "always"), "restart", "unless-stopped"),
+                restart=self._choice(keys.get("restart"), RESTARTS, "restart", "unless-stopped"),
                 control_user=expect.text(keys["control_user"], "control_user", self.errors)
                 if "control_user" in keys
                 else None,

@@ -8,18 +8,18 @@ from typing import Any
 
 from paramedic.cycle import Cycle, Passed
 from paramedic.incident import Key
-from paramedic.journal import as_json, facts_to_json
-from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
+from paramedic.journal import as_json
+from paramedic.model.facts import Facts, Subject, Unknown
 from paramedic.model.record import Phase, RuleState
-from paramedic.model.units import render
-from paramedic.model.vocabulary import KINDS
+from paramedic.verify import progress
 
 POLICIES_INVALID = "policies-invalid"
 
 
 def sentence(cycle: Cycle, passed: Passed) -> str:
     """One human sentence: for systemd's STATUS and the first line of `paramedic status`."""
-    return f"{_stance(passed)}{_seen(cycle, passed)}"
+    unrecorded = "".join(f"; {what}" for what in cycle.journal.troubles)
+    return f"{_stance(passed)}{_seen(cycle, passed)}{unrecorded}"
 
 
 def _stance(passed: Passed) -> str:
@@ -72,7 +72,6 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
         "agent": {"pid": os.getpid(), "mode": cycle.settings.mode.value, "at": passed.facts.wall},
         "paused": {"why": pause.why, "since": pause.since, "until": pause.until} if pause else None,
         "sentence": sentence(cycle, passed),
-        "subjects": subjects(passed.facts),
         "findings": [*findings(passed.facts), *_invalid(cycle)],
         "incidents": [as_json(i, [a for a in attempts if a.incident == i.id]) for i in incidents],
         "holds": [
@@ -80,11 +79,20 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
             for h in cycle.mind.holds.values()
         ],
         "rules": [_rule(name, subject, rule) for (name, subject), rule in cycle.mind.rules.items()],
-        "facts": facts_to_json(passed.facts),
+        "facts": passed.recorded,
         "past": cycle.past.published(passed.facts.monotonic),
         "restarts": {str(subject): at for subject, at in cycle.mind.restarts.items()},
         "troubles": _troubles(cycle),
+        "skipped": {f"{policy} on {subject}": why for (policy, subject), why in cycle.skipped.items()},
+        "progress": _progress(cycle, passed.facts),
     }
+
+
+def _progress(cycle: Cycle, facts: Facts) -> dict[str, str]:
+    """How far each repair under way has come, by incident and action."""
+    open_ones = (attempt for attempt in cycle.mind.attempts if attempt.status.is_open)
+    told = ((attempt, progress(attempt, facts)) for attempt in open_ones)
+    return {f"{attempt.incident} {attempt.action} on {attempt.target}": how for attempt, how in told if how}
 
 
 def _rule(policy: str, subject: Subject, rule: RuleState) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def _invalid(cycle: Cycle) -> list[dict[str, str]]:
 
 
 def _troubles(cycle: Cycle) -> dict[str, str]:
-    found = {f"cannot prepare {what}": why for what, why in cycle.preparation.failures.items()}
+    found = cycle.journal.troubles | {f"cannot prepare {what}": why for what, why in cycle.preparation.failures.items()}
     if cycle.spool.failure:
         found["nobody is told"] = cycle.spool.failure
     if cycle.recorder.failure:
@@ -118,16 +126,3 @@ def findings(facts: Facts) -> list[dict[str, str]]:
         for subject in facts.subjects.values()
         for f in subject.findings
     ]
-
-
-def subjects(facts: Facts) -> dict[str, dict[str, str]]:
-    """Every subject with its fields as a person reads them."""
-    return {str(subject): _fields(found) for subject, found in facts.subjects.items()}
-
-
-def _fields(found: SubjectFacts) -> dict[str, str]:
-    table = KINDS[found.subject.kind]
-    return {
-        path: f"unknown: {value.reason}" if isinstance(value, Unknown) else render(value, table[path].dimension)
-        for path, value in found.fields.items()
-    }

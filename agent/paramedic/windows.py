@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from statistics import median
 
 from paramedic.model.facts import Facts, Subject, Unknown, Value
 from paramedic.model.policy import Window
@@ -277,6 +276,13 @@ class Windows:
                 phase = zlib.crc32(f"{subject}{path}".encode("utf-8", "surrogatepass"))
                 rings.setdefault((path, window_s), Ring(window_s, phase))
         return rings
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle one, of an even number the mean of the two; the library's own brings decimal and random along."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _reading(value: Value | None, path: str) -> Reading:

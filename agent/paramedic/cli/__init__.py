@@ -6,35 +6,38 @@ Exit codes: 0 fine, 1 findings or not healed, 2 usage or configuration, 3 could 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import paramedic
-from paramedic.cli import ack, check, doctor, explain, history, pause, replay, restore_socket, resume, run, status, test
+from paramedic.host.texts import PASSING
 from paramedic.journal import JournalUnusable
 from paramedic.policy.load import PolicyErrors
 from paramedic.settings import DEFAULT_PATH, SettingsError
 
-VERBS = {
-    "run": run,
-    "doctor": doctor,
-    "status": status,
-    "history": history,
-    "explain": explain,
-    "check": check,
-    "test": test,
-    "replay": replay,
-    "pause": pause,
-    "resume": resume,
-    "ack": ack,
-    "restore-socket": restore_socket,
-}
+VERBS = (
+    "init",
+    "run",
+    "doctor",
+    "status",
+    "top",
+    "history",
+    "explain",
+    "check",
+    "test",
+    "replay",
+    "pause",
+    "resume",
+    "ack",
+    "restore-socket",
+)
 _EPILOG = "exit codes: 0 fine, 1 findings or not healed, 2 usage or configuration, 3 could not tell"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line, one subcommand for each verb."""
+def parser(names: Sequence[str] = VERBS) -> argparse.ArgumentParser:
+    """The command line, one subcommand for each of these verbs: the agent carries no other verb's modules along."""
     top = argparse.ArgumentParser(
         prog="paramedic",
         description="The first responder for unattended Django servers on uWSGI, Supervisor and Daphne.",
@@ -42,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"paramedic {paramedic.__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, module in VERBS.items():
+    for name in names:
+        module = importlib.import_module(f"paramedic.cli.{name.replace('-', '_')}")
         summary = (module.__doc__ or "").splitlines()[0]
         verb = verbs.add_parser(
             name,
@@ -54,14 +58,15 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument("--config", metavar="FILE", help=f"the configuration (default: {DEFAULT_PATH})")
         verb.add_argument("--json", action="store_true", help="print JSON for scripts")
         module.add_arguments(verb)
+        verb.set_defaults(main=module.main)
     return top
 
 
 def run_cli(words: Sequence[str]) -> int:
     """Run one verb; the exit code."""
-    arguments = parser().parse_args(words)
+    arguments = parser(words[:1] if words and words[0] in VERBS else VERBS).parse_args(words)
     try:
-        return int(VERBS[arguments.verb].main(arguments))
+        return int(arguments.main(arguments))
     except (SettingsError, PolicyErrors) as wrong:
         print("\n".join(wrong.errors), file=sys.stderr)
         return 2
@@ -73,4 +78,9 @@ def run_cli(words: Sequence[str]) -> int:
         return 0
     except PermissionError as wrong:
         print(f"paramedic: cannot use {wrong.filename}: {wrong.strerror}; run it as the agent's user", file=sys.stderr)
+        return 3
+    except OSError as wrong:
+        if wrong.errno not in PASSING:
+            raise
+        print(f"paramedic: this host lacks the means now: {wrong}", file=sys.stderr)
         return 3

@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 
 from paramedic.cli.common import settings_at
+from paramedic.host import journald
 from paramedic.host.lock import Locked
 from paramedic.model.stack import Mode
 from paramedic.rulebook import Rulebook
@@ -30,7 +31,10 @@ def main(arguments: argparse.Namespace) -> int:
     """Run until a signal, or once."""
     from paramedic.daemon import Daemon
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    if journald.is_there():
+        logging.basicConfig(handlers=[journald.JournalHandler()], level=logging.INFO, format="%(message)s")
+    else:
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     settings = settings_at(arguments.config)
     if arguments.observe:

@@ -1,6 +1,7 @@
 """what the agent sees now: one sentence, every subject with its values, and why it holds back
 
-Without a running agent it says so and leaves with 3; `paramedic doctor` looks without one.
+Asks the agent itself: root and members of the group paramedic may. Without a running agent it says so and leaves
+with 3; `paramedic doctor` looks without one.
 """
 
 from __future__ import annotations
@@ -48,17 +49,25 @@ def _print(document: dict[str, Any]) -> None:
     for finding in document["findings"]:
         if finding["subject"] == "policies":
             print(f"\n{finding['diagnosis']}: {finding['evidence']}\n    {finding['repair']}")
-    for incident in document["incidents"]:
-        print(f"\n{incident['id']} {incident['diagnosis']} on {incident['subject']} since {when(incident['opened'])}")
-        print(f"    policy {incident['policy']}; it began with: {incident['evidence']}")
-        for action in incident["actions"]:
-            print(f"    {action['action']} {action['outcome']}: {action['detail']}")
-    for hold in document["holds"]:
-        print(f"\n{hold['policy']} holds on {hold['subject']} ({hold['guard']}): {hold['reason']}")
-        print(f"    way out: {hold['way_out']}")
+    _print_incidents(document)
+    for policy, why in document["skipped"].items():
+        print(f"\n{policy}: {why}")
     for what, why in document["troubles"].items():
         print(f"\n{what}: {why}")
     print()
     for subject, fields in document["subjects"].items():
         values = (f"{name} {'?' if value.startswith('unknown:') else value}" for name, value in fields.items())
         print(f"{subject}: {', '.join(values)}")
+
+
+def _print_incidents(document: dict[str, Any]) -> None:
+    for incident in document["incidents"]:
+        print(f"\n{incident['id']} {incident['diagnosis']} on {incident['subject']} since {when(incident['opened'])}")
+        print(f"    policy {incident['policy']}; it began with: {incident['evidence']}")
+        for action in incident["actions"]:
+            print(f"    {action['action']} {action['outcome']}: {action['detail']}")
+    for repair, how in document["progress"].items():
+        print(f"\nunder way: {repair}: {how}")
+    for hold in document["holds"]:
+        print(f"\n{hold['policy']} holds on {hold['subject']} ({hold['guard']}): {hold['reason']}")
+        print(f"    way out: {hold['way_out']}")

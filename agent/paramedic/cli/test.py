@@ -13,7 +13,7 @@ from pathlib import Path
 
 from paramedic import expect
 from paramedic.document import MAX_BYTES
-from paramedic.host.files import read_text
+from paramedic.host.texts import read_text
 from paramedic.model.policy import Policy
 from paramedic.policy.load import PolicyErrors
 from paramedic.rehearsal import Played, Rehearsal, failure, load_rehearsals, play, policies_named

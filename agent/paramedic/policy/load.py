@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from paramedic import expect
 from paramedic.document import DocumentError, Item, Place, parse, shown
+from paramedic.model.actions import DISRUPTIVE_COOLDOWN_S, DISRUPTIVE_LIMIT, NOTIFY
 from paramedic.model.policy import (
     Comparison,
     Condition,
@@ -19,7 +20,6 @@ from paramedic.model.policy import (
     leaves,
     on_children,
 )
-from paramedic.model.vocabulary import DISRUPTIVE_COOLDOWN_S, DISRUPTIVE_LIMIT, NOTIFY
 from paramedic.policy.read import read_field
 from paramedic.policy.schema import FIELDS
 

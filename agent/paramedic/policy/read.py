@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from paramedic import cron, expect
 from paramedic.document import Item, shown
+from paramedic.model.actions import ACTIONS
 from paramedic.model.policy import Condition, Hours, Limit, Rung
-from paramedic.model.vocabulary import ACTIONS, KINDS
+from paramedic.model.units import render_seconds
+from paramedic.model.vocabulary import KINDS
 from paramedic.policy.language import parse_condition
 from paramedic.policy.schema import FIELDS, MAX_LIMIT_S, MAX_TARGETS, PolicyField
 from paramedic.policy.words import ConditionError
@@ -20,7 +22,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LIMIT = re.compile(r"([0-9]{1,6}) per (.+)")
 _NAMED = re.compile(r"\{([^{}]*)\}")
-LONGEST_S = 30 * 86400.0
+LONGEST_S, MOST_PAUSE_S = 30 * 86400.0, 3600.0
 _HOURS = re.compile(r"(?:([a-z,-]+) )?([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
 
 
@@ -75,10 +77,10 @@ def _duration(item: Item, context: Context) -> float | None:
     return _bounded(item, f'"{context.key}"', context.errors)
 
 
-def _bounded(item: Item, what: str, errors: expect.Errors) -> float | None:
+def _bounded(item: Item, what: str, errors: expect.Errors, most_s: float = LONGEST_S) -> float | None:
     seconds = expect.duration(item, what, errors)
-    if seconds is not None and seconds > LONGEST_S:
-        errors.append(item.place.says(f"cannot use {shown(item.text)} as {what}: at most 30d"))
+    if seconds is not None and seconds > most_s:
+        errors.append(item.place.says(f"cannot use {shown(item.text)} as {what}: at most {render_seconds(most_s)}"))
         return None
     return seconds
 
@@ -196,13 +198,27 @@ def _rung(step: Item, context: Context) -> Rung | None:
     if "uwsgi" in keys and context.watch not in (None, "host"):
         say = f"cannot name the instance of a {context.watch}: it is the subject's own; only a policy on host may"
         errors.append((keys["uwsgi"].key or keys["uwsgi"].place).says(say))
+    for key in keys:
+        on = kind.args[key].on if key in kind.args else ()
+        if on and context.watch not in (None, *on):
+            say = f"cannot use {action}.{key} on a {context.watch}: there is only one; it works on {', '.join(on)}"
+            errors.append((keys[key].key or keys[key].place).says(say))
     within = _bounded(keys.pop("within"), "within", errors) if "within" in keys else None
+    for key in (key for key, arg in kind.args.items() if arg.is_argv and key not in keys):
+        errors.append(step.place.says(f"cannot {action} nothing: write {key}: [/path/of/a/program, and, its, words]"))
     args = {key: _argument(action, key, value, context.watch, errors) for key, value in keys.items()}
     return Rung(action, args, within)
 
 
-def _argument(action: str, key: str, value: Item, watch: str | None, errors: expect.Errors) -> str:
+def _argument(action: str, key: str, value: Item, watch: str | None, errors: expect.Errors) -> str | tuple[str, ...]:
     arg, what = ACTIONS[action].args[key], f"{action}.{key}"
+    if arg.is_argv:
+        return expect.argv(value, what, errors) or ()
+    if arg.is_count:
+        return str(_number(value, what, errors) or "")
+    if arg.is_duration:
+        seconds = _bounded(value, what, errors, MOST_PAUSE_S)
+        return "" if seconds is None else f"{seconds:g}"
     found = expect.choice(value, arg.words, what, errors) if arg.words else expect.text(value, what, errors)
     known = ("subject", *KINDS[watch]) if watch else ()
     for name in _NAMED.findall(found or "") if arg.is_template and known else ():
@@ -228,11 +244,14 @@ def _limit(item: Item, context: Context) -> Limit | None:
 
 
 def _count(item: Item, context: Context) -> int | None:
+    return _number(item, context.key, context.errors)
+
+
+def _number(item: Item, what: str, errors: expect.Errors) -> int | None:
     if isinstance(item.value, bool) or not isinstance(item.value, int) or not 1 <= item.value <= MAX_TARGETS:
         got = f'"{shown(item.text)}"' if item.text else item.shape
         quoted = "; write it without quotes" if item.style and item.text.isdigit() else ""
-        say = f"cannot use {got} as {context.key}: it is a count from 1 to {MAX_TARGETS}{quoted}"
-        context.errors.append(item.place.says(say))
+        errors.append(item.place.says(f"cannot use {got} as {what}: it is a count from 1 to {MAX_TARGETS}{quoted}"))
         return None
     return item.value
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from paramedic.model.actions import ACTIONS
 from paramedic.model.units import DIMENSIONS, units_of
-from paramedic.model.vocabulary import ACTIONS, CHILDREN, GUARDS, KINDS, Field
+from paramedic.model.vocabulary import CHILDREN, GUARDS, KINDS, Field
 from paramedic.policy.schema import FIELDS, SHAPES, PolicyField
 from paramedic.policy.terms import GATHERS, QUANTIFIERS, WINDOWS
 

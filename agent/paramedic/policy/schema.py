@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paramedic.model.vocabulary import ACTIONS, KINDS
+from paramedic.model.actions import ACTIONS, Arg
+from paramedic.model.vocabulary import KINDS
 
 MAX_NAME = 64
 MAX_TARGETS = 1000
@@ -200,13 +201,22 @@ def _bare_action() -> dict[str, Any]:
     return {"enum": list(ACTIONS)}
 
 
+def _argument(arg: Arg) -> dict[str, Any]:
+    if arg.is_argv:
+        return {"type": "array", "minItems": 1, "items": {"type": ["string", "number"]}}
+    if arg.is_count:
+        return {"type": "integer", "minimum": 1, "maximum": MAX_TARGETS}
+    if arg.is_duration:
+        return {"type": "string", "pattern": DURATION}
+    return {"type": ["string", "number"]} | ({"enum": list(arg.words)} if arg.words else {})
+
+
 def _actions() -> list[dict[str, Any]]:
     found = []
     for name, action in ACTIONS.items():
         args: dict[str, Any] = {"within": {"type": "string", "pattern": DURATION}}
         for key, arg in action.args.items():
-            args[key] = {"description": arg.meaning, "type": ["string", "number"]}
-            args[key] |= {"enum": list(arg.words)} if arg.words else {}
+            args[key] = {"description": arg.meaning} | _argument(arg)
         body = {"type": ["object", "null"], "additionalProperties": False, "properties": args}
         found.append({"type": "object", "required": [name], "additionalProperties": False, "properties": {name: body}})
     return found

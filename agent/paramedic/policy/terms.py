@@ -146,6 +146,8 @@ def _window(at: Tokens, scope: Scope, name: Token, factor: float) -> tuple[Windo
         raise ConditionError(
             f"cannot use {name.text} on {path}: it does not go up and down, so a window says nothing", token.column
         )
+    if name.text == "slope" and field.dimension.endswith(RATE):
+        raise ConditionError(f"cannot use slope on {path}: it is a rate already; write avg or max", token.column)
     at.need(",", f"cannot find the window of {name.text}: write {name.text}({path}, 1h)")
     length = at.next()
     window_s = _seconds(length)

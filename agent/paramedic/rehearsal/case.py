@@ -10,10 +10,11 @@ from typing import Any
 
 from paramedic import expect
 from paramedic.document import DocumentError, Item, parse
+from paramedic.model.actions import ACTIONS
 from paramedic.model.facts import Subject
 from paramedic.model.policy import Policy, own_fields
 from paramedic.model.record import Phase, Status, Truth
-from paramedic.model.vocabulary import ACTIONS, GUARDS, KINDS, NAME, OWNER
+from paramedic.model.vocabulary import GUARDS, KINDS, NAME, OWNER
 from paramedic.policy.read import read_field
 from paramedic.rehearsal.series import MOST_STEPS, Step, parse_series
 

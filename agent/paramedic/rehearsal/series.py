@@ -13,9 +13,9 @@ from paramedic.model.vocabulary import Field
 
 MOST_STEPS = 100_000
 UNREADABLE = Unknown("the test says it cannot be read")
-_SPACED = re.compile(r"([0-9.]+) +(%|[KMGT]iB|B|ms|s|m|h|d)(?=$|\s|x[0-9]|\.\.)")
+_SPACED = re.compile(r"([0-9.]+) +(%|(?:[KMGT]iB|B)(?:/[smhd])?|ms|s|m|h|d)(?=$|\s|x[0-9]|\.\.)")
 _TIMES = re.compile(r"(.+?)x([0-9]{1,6})")
-_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z%]*)")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z%]*(?:/[a-z])?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _value(word: str, path: str, field: Field, item: Item, errors: expect.Errors
             item.place.says(f'cannot read "{word}" as {path}: a number and one of {units_of(field.dimension)}')
         )
         return None
-    if not number[2] and field.dimension in ("bytes", "seconds") and float(number[1]):
+    if not number[2] and field.dimension in ("bytes", "bytes/s", "seconds") and float(number[1]):
         say = f'cannot read "{word}" as {path}: the unit is missing; write one of {units_of(field.dimension)}'
         errors.append(item.place.says(say))
         return None
