@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import table
+from harness import load_page, reliability, table
 from harness.bystanders import Bystanders
 from harness.stack import EmbeddedStack, Owner
 from stack.fault_table import ROWS
+from stack.under_load import RUNS
 
 
 def _can_switch() -> bool:
@@ -51,19 +52,22 @@ def make_stack(mode: str) -> EmbeddedStack:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: with one test handed out at a time no process is left with two of them at the end."""
-    items.sort(key=lambda item: not any(name in item.nodeid for name in ("fault_table", "chaos")))
+    items.sort(key=lambda item: not any(name in item.nodeid for name in ("fault_table", "chaos", "stack/test_load")))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """The controller begins the fault table anew."""
+    """The controller begins the written pages anew."""
     if not hasattr(session.config, "workerinput"):
         table.forget()
+        load_page.forget()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """What the fault table saw is its page, if all of it was run."""
+    """What was seen becomes the pages, each if all of it was run."""
     if not hasattr(session.config, "workerinput"):
         table.write(ROWS)
+        load_page.write(RUNS)
+        reliability.write()
 
 
 @pytest.fixture(params=MODES)

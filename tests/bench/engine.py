@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +144,12 @@ def day(workers: int, hours: float) -> Iterator[Facts]:
         yield facts_at(subjects, step)
 
 
+def _take(day: Iterable[Facts], recorder: Recorder) -> None:
+    for facts in day:
+        recorder.take(facts)
+    recorder.flush()
+
+
 def print_replay() -> None:
     """A day of 16 workers through the shipped policies, from the journal."""
     print("\nreplay: 16 workers every 5 s through the shipped policies; CPU seconds, reading the journal included")
@@ -154,10 +160,7 @@ def print_replay() -> None:
             path = Path(folder) / "journal.db"
             journal = Journal(str(path))
             recorder = Recorder(journal)
-            with journal.batch():
-                for facts in day(16, hours):
-                    recorder.take(facts)
-                recorder.flush()
+            journal.durably(lambda hours=hours, recorder=recorder: _take(day(16, hours), recorder))  # type: ignore[misc]
             journal.close()
             size = sum(file.stat().st_size for file in Path(folder).iterdir()) / MIB
             began = time.process_time()

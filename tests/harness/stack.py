@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.processes import MARK, cmdline, end, end_marked, environ, is_alive, marked
-from harness.waiting import PROCESS_STEP_S, wait_for
+from harness.waiting import wait_for
+from paramedic.host.status_socket import NoAnswer, ask
+from paramedic.journal import Journal, history
 
 BIN = Path(sys.executable).parent
 SITE = Path(__file__).parent / "site"
@@ -66,6 +68,7 @@ class EmbeddedStack:
         self, owner: Owner | None = None, agent_owner: Owner | None = None, supervisor_bin: Path = BIN
     ) -> None:
         self.supervisor_bin = supervisor_bin
+        self.uwsgi_bin = BIN / "uwsgi"
         self.folder = Path(tempfile.mkdtemp(prefix="pmd-", dir="/tmp"))
         self.mark = self.folder.name
         self.owner, self.agent_owner = owner, agent_owner
@@ -96,8 +99,9 @@ class EmbeddedStack:
             for path in [self.folder, *self.folder.rglob("*")]:
                 os.chown(path, self.owner.uid, self.owner.gid)
         if self.agent_owner is None and self.owner:
-            os.chown(self.folder / "state", os.geteuid(), os.getegid())
-        self.folder.chmod(0o755)
+            for path in (self.folder, self.folder / "etc", self.folder / "state"):
+                os.chown(path, os.geteuid(), os.getegid())
+        self.folder.chmod(0o1777 if self.folder.stat().st_uid == 0 and self.owner else 0o755)  # as /tmp is
 
     def _ini(self) -> str:
         return f"""[uwsgi]
@@ -166,8 +170,10 @@ stdout_logfile=%(here)s/daphne.log
 
     def start_uwsgi(self) -> int:
         """Start uWSGI and wait until every worker accepts; the master's pid."""
-        child = self.spawn([BIN / "uwsgi", "--ini", self.ini.name], self.owner, "uwsgi.log", self.ini.parent)
-        wait_for("every uWSGI worker accepts", lambda: all(w["accepting"] for w in self.workers()) and self.workers())
+        child = self.spawn([self.uwsgi_bin, "--ini", self.ini.name], self.owner, "uwsgi.log", self.ini.parent)
+        wait_for(
+            "every uWSGI worker accepts", lambda: all(w["accepting"] for w in self.workers()) and self.workers(), 60
+        )
         return child.pid
 
     @property
@@ -221,14 +227,19 @@ notify: {{ command: [{notify}], retry: 2s }}
     def start_agent(self, *words: str) -> subprocess.Popen[bytes]:
         """`paramedic run` on this stack; waits for its first finished pass."""
         self.write_config()
-        status = self.folder / "state" / "run" / "status.json"
-        status.unlink(missing_ok=True)
+        listens = self.folder / "state" / "run" / "status.sock"
+        listens.unlink(missing_ok=True)
         argv = [BIN / "paramedic", "run", "--config", self.config, *words]
         child = self.spawn(argv, self.agent_owner, "agent.log", self.folder)
-        wait_for("the agent's first pass", lambda: status.exists() or child.poll() is not None)
+        wait_for("the agent's first pass", lambda: listens.exists() or child.poll() is not None)
         if child.poll() is not None:
             raise AssertionError(f"the agent ended with {child.returncode}: {self.agent_log()}")
         return child
+
+    def published(self) -> dict[str, Any]:
+        """What the agent says of its last pass; raises NoAnswer."""
+        document: dict[str, Any] = json.loads(ask(str(self.folder / "state" / "run")))
+        return document
 
     def paramedic(self, *words: str) -> subprocess.CompletedProcess[str]:
         """One verb of the command line, as the agent's user."""
@@ -246,11 +257,12 @@ notify: {{ command: [{notify}], retry: 2s }}
         )
 
     def history(self) -> list[dict[str, Any]]:
-        """`paramedic history --json`."""
-        found = self.paramedic("history", "--json")
-        if found.returncode != 0:
-            raise AssertionError(found.stderr)
-        return list(json.loads(found.stdout))
+        """What `paramedic history --json` prints, without the time that starting it takes: tests wait by it."""
+        path = self.folder / "state" / "paramedic" / "journal.db"
+        if not path.exists():
+            return []
+        with contextlib.closing(Journal(str(path), read_only=True)) as journal:
+            return list(json.loads(json.dumps(history(journal, 100))))
 
     def configured_command(self) -> str:
         """Lines for paramedic.yaml: how to start the daemon when its launch was never seen."""
@@ -340,11 +352,13 @@ notify: {{ command: [{notify}], retry: 2s }}
         state = self.folder / "state"
         paths = [
             *state.glob("paramedic/journal.db*"),
-            *state.glob("run/*"),
             self.folder / "agent.log",
             self.folder / "notified",
         ]
-        return "".join(path.read_bytes().decode("latin-1") for path in paths)
+        told = "".join(path.read_bytes().decode("latin-1") for path in paths)
+        with contextlib.suppress(NoAnswer):
+            told += json.dumps(self.published())
+        return told
 
     def incident(self, policy: str, result: str = "", deadline_s: float = 15.0) -> dict[str, Any]:
         """The newest incident of a policy, once it has this result and, unless it stays open, is closed."""
@@ -354,7 +368,7 @@ notify: {{ command: [{notify}], retry: 2s }}
             return mine[-1] if mine and result in ("", mine[-1]["result"]) else None
 
         try:
-            found = wait_for(f"an incident of {policy} ({result})", look, deadline_s, PROCESS_STEP_S)
+            found = wait_for(f"an incident of {policy} ({result})", look, deadline_s)
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.history()}\n{self.agent_log()}") from late
         return found or {}

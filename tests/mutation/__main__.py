@@ -14,7 +14,7 @@ from pathlib import Path
 TOP = Path(__file__).parents[2]
 WORK = TOP / ".mutants"
 MUTATED = ["paramedic/evaluate/*.py", "paramedic/decide/*.py", "paramedic/track.py"]
-TESTS = ["evaluate", "track", "decide", "guards", "breaker", "engine"]
+TESTS = ["evaluate", "track", "decide", "guards", "ladder", "crowd", "target", "breaker", "engine"]
 CONFIG = """
 [tool.pytest.ini_options]
 addopts = "--import-mode=importlib -p no:cacheprovider -p no:xdist"

@@ -14,11 +14,11 @@ from paramedic.facts import with_causes
 from paramedic.journal import Journal
 from paramedic.journal.readings import parent_of
 from paramedic.mind import Mind, adopted, book_of, intent, recalled
+from paramedic.model.actions import ACTIONS, NOTIFY
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Policy
 from paramedic.model.readings import Identity
 from paramedic.model.record import Act, Attempt, Incident, Orders, Pause, Phase, Status, Truth
-from paramedic.model.vocabulary import ACTIONS, NOTIFY
 from paramedic.policy.load import load
 from paramedic.windows import Windows
 

@@ -20,12 +20,14 @@ from paramedic.facts import join, learn
 from paramedic.mind import Mind, book_of, intent, reported
 from paramedic.model.facts import Known
 from paramedic.model.readings import (
+    Holding,
     HostReading,
     Identity,
     MemoryReading,
     PathKind,
     PathReading,
     Unreadable,
+    UwsgiGone,
     UwsgiReading,
 )
 from paramedic.model.record import Act, Report
@@ -49,8 +51,9 @@ class Night:
         self.mind, self.known = Mind(), Known()
         self.now, self.lines, self.acting = 1000.0, list[str](), list[int]()
         self.supervisor: SupervisorReading | Unreadable = supervisor()
-        self.uwsgi: UwsgiReading | Unreadable = uwsgi(worker(1, 11), worker(2, 12))
+        self.uwsgi: UwsgiReading | UwsgiGone | Unreadable = uwsgi(worker(1, 11), worker(2, 12))
         self.used = 40
+        self.holders: tuple[Holding, ...] = ()
         self.wall = WALL
 
     def look(self, times: int = 1, every_s: float = 5.0) -> None:
@@ -58,7 +61,8 @@ class Night:
         for _ in range(times):
             self.now += every_s
             total = 1000 * MIB
-            host = HostReading(total, total * (100 - self.used) // 100, 0, 0, 0, 0.0, 0.0, 0.0)
+            left = total * (100 - self.used) // 100
+            host = HostReading(total, left, 0, 0, 0, 0.0, 0.0, 0.0, holders=self.holders)
             sample = Sample(self.now, self.wall + self.now, host, {"web": self.uwsgi}, {"main": self.supervisor})
             facts = join(sample, self.known)
             self.known = learn(self.known, sample)
@@ -84,9 +88,10 @@ class Night:
         self.acting.append(number)
         self.say([f"act {act.step.action} on {act.target}"])
 
-    def report(self, detail: str, refused: bool = False) -> None:
-        """The repair under way says how it ended."""
-        self.mind, _ = reported(self.mind, self.acting.pop(), Report(refused, detail), self.now + 0.5)
+    def report(self, detail: str, refused: bool = False, **measured: object) -> None:
+        """The repair under way says how it ended, and what it measured."""
+        report = Report(refused, detail, measured=measured)
+        self.mind, _ = reported(self.mind, self.acting.pop(), report, self.now + 0.5)
 
     def say(self, lines: list[str]) -> None:
         """Add to the timeline."""
@@ -135,26 +140,76 @@ def a_daemon_that_cannot_be_told_about_is_left_alone(night: Night) -> None:
     night.look()
 
 
-def memory_climbs_until_a_chain_reload_gives_it_back(night: Night) -> None:
-    young = uwsgi(worker(1, 11, age_s=70.0), worker(2, 12, age_s=70.0))
-    night.uwsgi = young
+FAT = {"rss_bytes": 400 * MIB, "memory": MemoryReading(400 * MIB, 400 * MIB, 0, 1000.0), "age_s": 9000.0}
+
+
+def memory_climbs(night: Night, used: int) -> None:
+    """Three workers that were small are fat, for longer than five minutes; a worker is recycled and comes back."""
+    night.uwsgi = uwsgi(worker(1, 11, age_s=70.0), worker(2, 12, age_s=70.0), worker(3, 13, age_s=70.0))
     night.look(2)
-    fat = {"rss_bytes": 400 * MIB, "memory": MemoryReading(400 * MIB, 400 * MIB, 0, 1000.0)}
-    night.uwsgi = uwsgi(worker(1, 11, age_s=9000.0, **fat), worker(2, 12, age_s=9000.0, **fat))
+    night.uwsgi = uwsgi(worker(1, 11, **FAT), worker(2, 12, **FAT), worker(3, 13, **FAT))
     night.used = 93
     night.look(61)
+    night.report("asked worker 2 (12) to leave", recycled={"2": 12}, uss=400 * MIB)
+    night.uwsgi = uwsgi(worker(1, 11, **FAT), worker(2, 22, accepting=False, apps=0, age_s=1.0), worker(3, 13, **FAT))
+    night.look()
+    night.uwsgi = uwsgi(worker(1, 11, **FAT), worker(2, 22, age_s=6.0), worker(3, 13, **FAT))
+    night.used = used
+    night.look(4)
+
+
+def memory_climbs_and_one_worker_gives_enough_back(night: Night) -> None:
+    memory_climbs(night, used=70)
+
+
+def memory_climbs_until_a_chain_reload_gives_it_back(night: Night) -> None:
+    memory_climbs(night, used=82)
     night.report("touched /srv/reload")
-    night.uwsgi = uwsgi(worker(1, 21, age_s=3.0), worker(2, 12, age_s=9000.0, **fat))
+    night.uwsgi = uwsgi(worker(1, 21, age_s=3.0), worker(2, 22, age_s=60.0), worker(3, 13, **FAT))
     night.look(2)
-    night.uwsgi = uwsgi(worker(1, 21, age_s=12.0), worker(2, 22, age_s=3.0))
+    night.uwsgi = uwsgi(worker(1, 21, age_s=12.0), worker(2, 32, age_s=8.0), worker(3, 33, age_s=3.0))
     night.used = 45
     night.look(3)
+
+
+def memory_climbs_and_no_worker_can_be_spared(night: Night) -> None:
+    night.uwsgi = uwsgi(worker(1, 11, age_s=70.0))
+    night.look(2)
+    night.uwsgi, night.used = uwsgi(worker(1, 11, **FAT)), 93
+    night.look(61)
+    night.report("it is the only worker that accepts: without it nobody would answer", refused=True)
+    night.look(120)
+
+
+def uwsgi_dies_and_is_started(night: Night) -> None:
+    conf = night.uwsgi.conf if isinstance(night.uwsgi, UwsgiReading) else uwsgi().conf
+    night.look(2)
+    night.uwsgi = UwsgiGone(conf, seen_alive=True, survivors=(Identity(12, 120),))
+    night.look(2)
+    night.report("the app on disk no longer imports (shop.wsgi): SyntaxError", refused=True)
+    night.look(3)
+    night.report("ended 1 workers of the dead master; started uwsgi")
+    night.uwsgi = replace(uwsgi(worker(1, 21, accepting=False, apps=0, age_s=1.0), worker(2, 22)), uptime_s=1.0)
+    night.look()
+    night.uwsgi = replace(uwsgi(worker(1, 21), worker(2, 22)), uptime_s=6.0)
+    night.look(3)
+
+
+def uwsgi_is_stopped_on_purpose(night: Night) -> None:
+    conf = night.uwsgi.conf if isinstance(night.uwsgi, UwsgiReading) else uwsgi().conf
+    night.look(2)
+    night.uwsgi = UwsgiGone(conf, seen_alive=True, farewell='its log /srv/log says "goodbye to uWSGI."')
+    night.look(13)
+    night.report("handed to its spool")
+    night.look(7)
+    night.uwsgi = uwsgi(worker(1, 21), worker(2, 22))
+    night.look(2)
 
 
 def memory_that_somebody_else_holds_is_not_answered_by_a_reload(night: Night) -> None:
     night.uwsgi = uwsgi(worker(1, 11, age_s=70.0), worker(2, 12, age_s=70.0))
     night.look(2)
-    night.used = 95
+    night.used, night.holders = 95, (Holding("postgresql.service", 700 * MIB, 12), Holding("backup.sh", 20 * MIB, 1))
     night.look(120)
 
 
@@ -192,7 +247,11 @@ NIGHTS = [
     a_socket_is_deleted_and_linked_back,
     a_daemon_dies_its_start_is_refused_then_it_is_healed,
     a_daemon_that_cannot_be_told_about_is_left_alone,
+    memory_climbs_and_one_worker_gives_enough_back,
     memory_climbs_until_a_chain_reload_gives_it_back,
+    memory_climbs_and_no_worker_can_be_spared,
+    uwsgi_dies_and_is_started,
+    uwsgi_is_stopped_on_purpose,
     memory_that_somebody_else_holds_is_not_answered_by_a_reload,
     a_wobble_below_five_minutes_disturbs_nobody,
     the_night_is_used_only_when_the_day_has_leaked,

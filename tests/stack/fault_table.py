@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -19,10 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.processes import is_alive, start_ticks, state
+from harness.processes import age_s, is_alive, start_ticks, state
 from harness.stack import BIN, EmbeddedStack, free_port
-from harness.waiting import PROCESS_STEP_S, stays, wait_for
+from harness.waiting import stays, wait_for
+from paramedic.host.status_socket import NoAnswer
 from paramedic.rulebook import shipped_policies
+from paramedic.sense.condition import PIDFILE_AFTER_S
 
 SAME, NEW, NONE = "the same", "new, once", "none runs"
 QUICK = {
@@ -114,13 +115,13 @@ class Site:
         """Until the agent sees a daemon in order and has nothing open."""
 
         def is_ok() -> bool:
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                found = json.loads((self.stack.folder / "state" / "run" / "status.json").read_text())
-                daemon = found["subjects"]["supervisor:main"]
+            with contextlib.suppress(NoAnswer, KeyError):
+                found = self.stack.published()
+                daemon = found["facts"]["subjects"]["supervisor:main"]
                 return bool(daemon["diagnosis"] == "ok" and not found["incidents"])
             return False
 
-        wait_for("the agent calls everything well", is_ok, 40, 0.1)
+        wait_for("the agent calls everything well", is_ok, 40)
         self.seen = {incident["id"] for incident in self.stack.history()}
 
     def told(self, policy: str, diagnosis: str, result: str, deadline_s: float = 30.0) -> dict[str, Any]:
@@ -136,7 +137,7 @@ class Site:
             return None
 
         try:
-            return wait_for(f"{policy}: {diagnosis} {result}", look, deadline_s, PROCESS_STEP_S) or {}
+            return wait_for(f"{policy}: {diagnosis} {result}", look, deadline_s) or {}
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.stack.history()[-3:]}\n{self.stack.agent_log()[-3000:]}") from late
 
@@ -153,13 +154,13 @@ class Site:
 
     def controls(self) -> None:
         """supervisorctl works, asked from outside."""
-        wait_for("supervisorctl works", lambda: "RUNNING" in self.stack.ctl("status", "daphne"), 15, PROCESS_STEP_S)
+        wait_for("supervisorctl works", lambda: "RUNNING" in self.stack.ctl("status", "daphne"), 15)
 
     def renewed(self, before: dict[int, int]) -> str:
         """One daemon, one new Daphne that answers."""
         stack = self.stack
         one_each = "one daemon and one Daphne"
-        wait_for(one_each, lambda: (len(stack.supervisords()), len(stack.daphnes())) == (1, 1), 30, 0.1)
+        wait_for(one_each, lambda: (len(stack.supervisords()), len(stack.daphnes())) == (1, 1), 30)
         wait_for("Daphne answers", lambda: stack.status(stack.daphne_port) == 200)
         assert not set(before.items()) & set(self.programs().items())
         self.controls()
@@ -586,10 +587,34 @@ def pidfile_stale(site: Site) -> str:
     return _pidfile(site, lambda path: _write(path, "999999\n"))
 
 
+@row(
+    "pidfile-wrong",
+    "root wrote another pid into a file of its own there",
+    "refused, with its reason; root's file is left",
+)
+def pidfile_of_root(site: Site) -> str:
+    """It is not the daemon's, so it is not paramedic's to overwrite."""
+    stack = site.stack
+    if stack.owner is None:
+        return _pidfile(site, lambda path: _write(path, "999999\n"))
+    path = stack.folder / "tmp" / "supervisord.pid"
+    wait_for("the daemon is old enough to have one", lambda: age_s(stack.supervisords()[0]) > PIDFILE_AFTER_S, 20)
+    with site.untouched():
+        path.unlink()
+        path.write_text("999999\n")
+        told = site.told("pidfile-wrong", "pidfile-wrong", "refused")
+        assert "does not belong to the daemon's user" in str(told) and "broke" not in str(told)
+        assert path.read_text() == "999999\n" and path.stat().st_uid == 0
+        path.unlink()
+        stack.as_owner(lambda: _write(path, f"{stack.supervisords()[0]}\n"))
+        site.await_ok()
+    return SAME
+
+
 def _pidfile(site: Site, fault: Callable[[Path], object]) -> str:
     stack = site.stack
     path = stack.folder / "tmp" / "supervisord.pid"
-    wait_for("the daemon is old enough to have one", lambda: "0:00:0" not in stack.ctl("status", "daphne"), 20)
+    wait_for("the daemon is old enough to have one", lambda: age_s(stack.supervisords()[0]) > PIDFILE_AFTER_S, 20)
     with site.untouched():
         stack.as_owner(lambda: fault(path))
         site.told("pidfile-wrong", "pidfile-wrong", "healed")

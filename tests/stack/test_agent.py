@@ -39,7 +39,7 @@ def test_systemd_hears_ready_after_a_finished_pass_and_a_sign_of_life_after_each
             heard.append(systemd.recv(4096).decode())
     assert heard[0].startswith("WATCHDOG=1\nSTATUS=")
     assert heard[1].startswith("READY=1\nSTATUS=")
-    assert "uwsgi-unreachable on uwsgi:web" in heard[1], "the sentence says what is wrong: uWSGI was not started"
+    assert "uwsgi-stopped on uwsgi:web" in heard[1], "the sentence says what is wrong: uWSGI was not started"
     assert all(message.startswith("WATCHDOG=1") for message in heard[2:4])
 
 

@@ -69,7 +69,8 @@ def test_a_killed_daemon_runs_again_once_as_it_ran_before(stack: EmbeddedStack, 
     told = stack.incident("daemon-dead", "healed")
     assert [action["action"] for action in told["actions"]] == ["restart_supervisord"]
     assert told["actions"][0]["gained"] == {"programs_running": 1}
-    assert [n["event"] for n in stack.notified_of("daemon-dead")] == ["opened", "healed"]
+    events = ["opened", "healed"]
+    wait_for("both are told", lambda: [n["event"] for n in stack.notified_of("daemon-dead")] == events)
     assert "not for the journal" not in stack.everything_recorded()
     daphne = stack.daphnes()
     stack.stop(agent, agents_end)

@@ -23,12 +23,11 @@ def host_state(stack: EmbeddedStack) -> dict[str, Any]:
 def prove_only_said(stack: EmbeddedStack, policy: str, action: str, diagnosis: str) -> None:
     """The incident says what would have been done, and three seconds later the host is as the fault left it."""
     left = host_state(stack)
-    told = stack.incident(policy)
+    wait_for("the incident is this one", lambda: stack.incident(policy)["diagnosis"] == diagnosis, 20)
     wait_for("what would be done is said", lambda: stack.incident(policy)["actions"], 10)
     said = stack.incident(policy)["actions"]
     assert [(a["action"], a["outcome"]) for a in said] == [(action, "observed")]
     assert f"would {action}" in said[0]["detail"]
-    assert told["diagnosis"] == diagnosis
     stays("nothing on the host changed", lambda: host_state(stack) == left, 2.0)
 
 

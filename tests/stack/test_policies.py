@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.processes import MARK
 from harness.stack import EmbeddedStack
 from harness.waiting import stays, wait_for
 
@@ -200,3 +202,44 @@ def test_the_command_line_says_what_it_wants(
     lone_stack.write_config()
     found = lone_stack.paramedic(*words)
     assert (found.returncode, said in found.stdout + found.stderr) == (code, True), found
+
+
+OWN = """
+policies:
+  - name: own-program
+    watch: host
+    when: memory.total > 1 MiB
+    do:
+      - run: { argv: [{FAILS}, "two words; true"] }
+      - run: { argv: [{SLEEPS}], within: 1s }
+      - run: { argv: [{WORKS}] }
+      - notify
+"""
+
+
+def program(stack: EmbeddedStack, name: str, body: str) -> Path:
+    """A program of the person whose server it is."""
+    path = stack.folder / "etc" / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_person_s_own_programs_are_run_without_a_shell_and_judged_by_how_they_end(stack: EmbeddedStack) -> None:
+    kept, alive = stack.folder / "tmp" / "given", stack.folder / "tmp" / "alive"
+    fails = program(stack, "fails", 'echo "no: $#: $1" >&2; exit 3')
+    sleeps = program(stack, "sleeps", f"echo $$ > {alive}; exec sleep 60")
+    works = program(stack, "works", f"cat > {kept}; echo >> {kept}; env >> {kept}")
+    stack.add_policies(
+        OWN.replace("{FAILS}", str(fails)).replace("{SLEEPS}", str(sleeps)).replace("{WORKS}", str(works))
+    )
+    stack.start_agent()
+    wait_for("somebody is told", lambda: "told" in [told["event"] for told in stack.notified_of("own-program")], 30)
+    ran = [action for action in stack.incident("own-program")["actions"] if action["action"] == "run"]
+    assert [action["outcome"] for action in ran] == ["missed", "missed", "met"]
+    assert ran[0]["detail"] == f"{fails}: exit 3: no: 1: two words; true"
+    assert ran[1]["detail"] == f"{sleeps}: it was ended after 1s"
+    assert not Path(f"/proc/{alive.read_text().strip()}").exists(), "what does not end in time is ended"
+    given = kept.read_text()
+    assert json.loads(given.splitlines()[0])["incident"]["policy"] == "own-program"
+    assert "PATH=" in given and MARK not in given, "nothing of the agent's environment"

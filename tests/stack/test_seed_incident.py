@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import subprocess
@@ -79,4 +80,5 @@ def read_by_a_person(stack: EmbeddedStack) -> None:
     assert told["diagnosis"] in ("daemon-dead", "socket-stale")
     assert "restart_supervisord" in history
     assert "ended daphne" in history
+    assert json.loads(stack.paramedic("history", "--json").stdout) == stack.history()
     assert "not for the journal" not in stack.everything_recorded()

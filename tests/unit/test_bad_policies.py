@@ -54,6 +54,14 @@ STRUCTURAL = (
     "policies_as_mapping",
     "policies_empty",
     "policy_is_text",
+    "recycle_argument_unknown",
+    "recycle_most_half",
+    "recycle_most_many",
+    "recycle_most_too_many",
+    "recycle_most_zero",
+    "recycle_pause_without_unit",
+    "recycle_stuck_maybe",
+    "start_uwsgi_argument",
     "top_is_a_list",
     "top_key_misspelt",
     "unknown_key",
@@ -206,9 +214,9 @@ def test_what_is_no_file_is_one_sentence(tmp_path: Path) -> None:
 def test_a_hostile_file_is_refused_at_once(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(text)
-    start = time.monotonic()
+    began = time.process_time()
     found = short(path, errors_of(path))
-    assert time.monotonic() - start < 2.0
+    assert time.process_time() - began < 2.0
     assert any(sentence in error for error in found), found[:3]
     assert all(re.match(r"[0-9]+:[0-9]+: cannot ", error) and error.isprintable() for error in found)
 

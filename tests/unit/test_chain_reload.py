@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from paramedic.act.chain_reload import prove_no_chain
 from paramedic.act.job import Refused
+from paramedic.act.workers import prove_no_chain
 from unit.builders import uwsgi, worker
 
 TOUCH = 1_700_000_000.6

@@ -119,6 +119,27 @@ def test_when_no_rung_is_left_it_gives_up_and_no_rung_is_repeated_within_the_inc
     assert patient.until == 990.0 + 3600.0
 
 
+def test_of_memory_a_rung_that_stays_refused_gives_way_to_the_next_one() -> None:
+    ladder = policy("recycle_worker chain_reload notify")
+    refused = attempt(Status.REFUSED, action="recycle_worker", detail="a worker is being started")
+    twice = tuple(replace(refused, finished=at) for at in (900.0, 970.0))
+    thrice = (*twice, replace(refused, finished=985.0))
+    assert [found.rung for found in (one(ladder, tried=twice),) if isinstance(found, Act)] == [0]
+    climbed = one(ladder, tried=thrice)
+    assert isinstance(climbed, Act)
+    assert climbed.step.action == "chain_reload"
+    both = tuple(replace(one, action="chain_reload", rung=1) for one in thrice)
+    assert guard(one(ladder, tried=(*thrice, *both))) == "refused", "a notice is no way to give memory back: it waits"
+
+
+def test_what_harms_nobody_is_tried_again_soon() -> None:
+    single = policy("restore_socket", "supervisor", "diagnosis is socket-missing", cooldown_s=0.0)
+    missed = attempt(Status.MISSED, action="restore_socket", target=MAIN, finished=999.5)
+    held = one(single, subject(MAIN, {"diagnosis": "socket-missing"}), tried=(missed,))
+    assert isinstance(held, Hold)
+    assert (held.guard, held.until) == ("gave up", 1000.5), "a cleaner may have come twice"
+
+
 def test_every_round_waits_twice_as_long_a_day_at_most() -> None:
     missed = attempt(Status.MISSED, finished=990.0)
     for number, patience in ((1, 600.0), (2, 1200.0), (3, 2400.0), (20, 86400.0), (2000, 86400.0)):

@@ -51,4 +51,4 @@ def test_every_line_of_the_unit_has_its_reason() -> None:
         elif not line.startswith("[") and not reason:
             bare.append(line)
     named = "Description=paramedic, first responder for uWSGI, Supervisor and Daphne"
-    assert bare == [named, "WantedBy=multi-user.target"]
+    assert bare == [named, "Documentation=man:paramedic(1)", "WantedBy=multi-user.target"]

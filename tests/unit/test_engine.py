@@ -9,6 +9,7 @@ from paramedic.mind import Mind, adopted, book_of, intent, recalled
 from paramedic.model.facts import Unknown, Value
 from paramedic.model.policy import Policy
 from paramedic.model.record import Attempt, Orders, Pause, Phase, Status
+from paramedic.policy.language import parse_condition
 from paramedic.windows import Windows
 from unit.builders import MIB, WEB, facts, policy, subject
 
@@ -162,3 +163,39 @@ def test_a_firing_policy_that_turns_unknown_says_so() -> None:
     assert next(iter(life.mind.rules.values())).phase is Phase.FIRING
     (hold,) = life.mind.holds.values()
     assert hold.reason == "it cannot be told: uss is unknown (no answer)"
+
+
+def skipped(life: Life) -> dict[str, tuple[str, str]]:
+    """What the last pass called not needed or not to be told: subject -> (truth, evidence)."""
+    return {str(subject): (v.truth.value, v.evidence) for (_, subject), v in life.thought.skipped.items()}
+
+
+NIGHTLY = policy(when="uss > 100 MiB", at="30 1 * * *", cooldown_s=0.0)
+
+
+def test_a_night_that_finds_nothing_to_do_is_said_once_with_its_reason() -> None:
+    life = Life(NIGHTLY, wall=NIGHT).look(50)
+    assert skipped(life) == {}, "it was not asked yet"
+    assert skipped(life.look(50)) == {"uwsgi:web": ("no", "uss is 50 MiB")}
+    assert life.thought.events == ()
+    assert skipped(life.look(50)) == {}
+    assert skipped(life.look(50, 86400.0 - 5.0)) == {"uwsgi:web": ("no", "uss is 50 MiB")}, "and the next one, too"
+
+
+def test_a_night_that_cannot_be_told_is_not_called_needless() -> None:
+    found = skipped(Life(NIGHTLY, wall=NIGHT).look(50).look(DARK))
+    assert found == {"uwsgi:web": ("unknown", "uss is unknown (no answer)")}
+
+
+def test_a_night_that_acts_or_is_held_is_not_skipped() -> None:
+    life = Life(NIGHTLY, wall=NIGHT).look(500).look(500)
+    assert (life.count, skipped(life)) == (1, {})
+    held = Life(replace(NIGHTLY, cooldown_s=3600.0), wall=NIGHT).look(500)
+    held.mind = replace(held.mind, restarts={WEB: held.now - 60.0})
+    assert (held.look(500).guards, skipped(held)) == (["cooling"], {})
+
+
+def test_only_calendars_skip_and_only_what_they_watch() -> None:
+    assert skipped(Life(replace(NIGHTLY, at=None), wall=NIGHT).look(50, times=3)) == {}
+    elsewhere = replace(NIGHTLY, where=parse_condition("name is api", "uwsgi"))
+    assert skipped(Life(elsewhere, wall=NIGHT).look(50).look(50)) == {}

@@ -9,6 +9,7 @@ import pytest
 from paramedic.evaluate import Node, View, judge_of, tree, when_gone
 from paramedic.model.facts import Finding, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Window
+from paramedic.model.readings import Holding
 from paramedic.model.record import Truth, Verdict
 from paramedic.policy.language import parse_condition
 from unit.builders import HOST, MAIN, MIB, WEB, facts, policy, subject, verdict
@@ -75,6 +76,36 @@ def test_a_finding_speaks_for_its_diagnosis() -> None:
         verdict(policy("restore_socket", "supervisor", "diagnosis is socket-missing"), main).evidence
         == "the path is gone"
     )
+
+
+def test_evidence_of_the_host_says_of_what_and_who_holds_the_rest() -> None:
+    held = (Holding("postgresql.service", 5 * 1024 * MIB, 12), Holding("shmem (tmpfs or shared memory)", 3 * MIB))
+    about: dict[str, Value] = {"memory.used_percent": 93.0, "memory.total": 4096 * MIB, "swap.in": 4.0 * MIB}
+    host = subject(HOST, about, scope="cgroup /web.slice", holders=held)
+    full = policy(watch="host", when="memory.used_percent > 85 % and swap.in > 1 MiB/s", do="notify")
+    assert verdict(full, host).evidence == (
+        "memory.used_percent is 93 %; swap.in is 4 MiB/s (cgroup /web.slice, 4 GiB); "
+        "postgresql.service holds 5 GiB in 12 processes; shmem (tmpfs or shared memory) holds 3 MiB"
+    )
+    assert verdict(full, subject(HOST, about)).evidence == "memory.used_percent is 93 %; swap.in is 4 MiB/s"
+
+
+@pytest.mark.parametrize(
+    ("when", "fields"),
+    [
+        ("memory.used_percent > 85 %", ("memory.used_percent",)),
+        ("memory.used_percent > 95 %", ()),
+        ("memory.used_percent > 95 % or swap.in > 1 MiB/s", ("swap.in",)),
+        ("memory.used_percent > 95 % or swap.in > 1 MiB/s and oom_kills > 0", ("swap.in", "oom_kills")),
+        ("memory.used_percent > 85 % and not swap.in > 9 MiB/s", ("memory.used_percent", "swap.in")),
+        ("memory.used_percent > 85 % and swap.out > 1 MiB/s", ()),
+        ("swap.out is unknown", ()),
+        ("swap.out is unknown or oom_kills > 0", ("oom_kills",)),
+    ],
+)
+def test_the_fields_that_made_it_true_are_blamed(when: str, fields: tuple[str, ...]) -> None:
+    about: dict[str, Value] = {"memory.used_percent": 93.0, "swap.in": 4.0 * MIB, "swap.out": NOT_READ, "oom_kills": 3}
+    assert verdict(policy(watch="host", when=when, do="notify"), subject(HOST, about)).blamed == fields
 
 
 def test_weight_puts_the_worst_first_in_either_direction() -> None:

@@ -4,40 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from paramedic.decide import GUARDS, PERSONS, Case, Situation, decide, examine, name_of, root_cause
-from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown, Value
-from paramedic.model.policy import Hours, Limit, Policy, Rung
-from paramedic.model.record import Act, Attempt, Hold, Incident, Orders, Pause, Phase, RuleState, Status
+from paramedic.decide import GUARDS, PERSONS, Case, decide, examine, name_of, root_cause
+from paramedic.model.facts import Subject, Unknown
+from paramedic.model.policy import Hours
+from paramedic.model.record import Act, Hold, Orders, Pause, Phase, Status
 from paramedic.model.vocabulary import GUARDS as MEANINGS
-from unit.builders import HOST, MAIN, MIB, WEB, YES, attempt, facts, policy, subject
-
-NOW = 1000.0
-API = Subject("uwsgi", "api")
-GROWN = subject(WEB, {"uss": 90 * MIB, "baseline_uss": 40 * MIB, "diagnosis": "ok"})
-MINE = Incident("i", WEB, "memory-high", "p", "it is so", 0.0)
-ALL_DAYS = frozenset(range(7))
-
-
-def situation(seen: Facts | None = None, *attempts: Attempt, **more: Any) -> Situation:
-    """At NOW, web having grown, unless said otherwise."""
-    return Situation(seen or facts(GROWN), NOW, more.pop("observing", False), attempts, **more)
-
-
-def only_decision(of: Policy, where: Situation, *tried: Attempt, about: Subject = WEB) -> Act | Hold:
-    """What is decided about one case."""
-    return decide([Case(of, about, YES, tried, MINE)], where)[0]
-
-
-def words(decision: Act | Hold) -> tuple[str, str, str, float | None]:
-    """(guard, reason, way out, until)."""
-    assert isinstance(decision, Hold), decision
-    assert (decision.policy, decision.guard in MEANINGS, isinstance(decision.subject, Subject)) == ("p", True, True)
-    return decision.guard, decision.reason, decision.way_out, decision.until
+from unit.builders import HOST, MAIN, WEB, YES, attempt, facts, policy, subject
+from unit.deciding import ALL_DAYS, API, GROWN, MINE, NOW, firing, only_decision, situation, words
 
 
 def test_a_pause_holds_before_everything_else() -> None:
@@ -100,11 +77,6 @@ def test_a_chain_of_causes_is_followed_to_its_root() -> None:
     assert root_cause(orphan, unseen) == MAIN, "a cause that cannot be seen explains, too"
 
 
-def firing(*keys: tuple[str, Subject], phase: Phase = Phase.FIRING) -> dict[tuple[str, Subject], RuleState]:
-    """Rules in this phase."""
-    return {key: RuleState(phase) for key in keys}
-
-
 def test_unless_holds_while_the_other_policy_fires_here() -> None:
     careful = policy(unless=("other",))
     worker = subject(Subject("uwsgi.worker", "web/1"), {}, parent=WEB)
@@ -156,25 +128,6 @@ def test_a_window_must_have_left_the_last_action_behind() -> None:
     assert words(only_decision(climbing, situation(None, met), met))[3] == 990.0 + 600.0, "its help is judged later"
     nightly = replace(looks_back, at="30 3 * * *")
     assert isinstance(only_decision(nightly, situation(None, done)), Act)
-
-
-def test_a_notice_beside_repairs_is_no_attempt_and_does_not_wait_for_the_breaker() -> None:
-    ladder = policy("chain_reload notify", cooldown_s=0.0, limit=Limit(1, 3600.0))
-    missed = attempt(Status.MISSED, started=900.0, finished=990.0)
-    found = only_decision(ladder, situation(None, missed), missed)
-    assert isinstance(found, Act)
-    assert found.step.action == "notify"
-    told = attempt(Status.MET, incident="other", action="notify", started=900.0, finished=901.0)
-    assert isinstance(only_decision(ladder, situation(None, told)), Act)
-    only_tells = policy("notify", limit=Limit(1, 3600.0))
-    assert words(only_decision(only_tells, situation(None, told)))[0] == "limit", "where nothing else is done it counts"
-
-
-def test_a_refused_repair_that_harms_nothing_waits_for_no_cooldown() -> None:
-    ladder = policy("restore_socket restart_supervisord", "supervisor", "running > 0", cooldown_s=300.0)
-    last = attempt(Status.REFUSED, action="restore_socket", target=MAIN, subject=MAIN, finished=995.0, detail="no")
-    seen = facts(subject(MAIN, {"diagnosis": "socket-missing"}))
-    assert words(only_decision(ladder, situation(seen), last, about=MAIN))[3] == 1005.0
 
 
 @pytest.mark.parametrize(
@@ -234,48 +187,6 @@ def test_a_stale_sample_is_waited_out() -> None:
     assert isinstance(only_decision(ready, situation(None, replace(done, target=API))), Act)
 
 
-def test_one_action_on_a_target_at_a_time() -> None:
-    ready = policy(cooldown_s=0.0)
-    open_one = attempt(Status.DONE, incident="other", policy="q")
-    held = only_decision(ready, situation(None, open_one))
-    assert words(held) == ("in flight", "chain_reload on uwsgi:web is not judged yet", "its outcome", None)
-    assert isinstance(only_decision(policy("notify"), situation(None, open_one)), Act)
-    notice = attempt(Status.DONE, incident="other", policy="q", action="notify")
-    assert isinstance(only_decision(ready, situation(None, notice)), Act), "an open notice holds nothing"
-    both = [Case(replace(ready, name=name), WEB, YES, (), MINE) for name in ("p", "q")]
-    first, second = decide(both, situation())
-    assert isinstance(first, Act)
-    assert isinstance(second, Hold)
-    assert (second.guard, second.reason, second.way_out) == (
-        "in flight",
-        "uwsgi:web is acted on in this pass",
-        "its outcome",
-    )
-    watched = [Case(replace(ready, name=name, mode="observe"), WEB, YES, (), MINE) for name in ("p", "q")]
-    assert all(isinstance(one, Act) for one in decide(watched, situation())), "observers are not in each other's way"
-    told = [Case(replace(policy("notify"), name=name), WEB, YES, (), MINE) for name in ("p", "q")]
-    assert all(isinstance(one, Act) for one in decide(told, situation()))
-
-
-def test_one_memory_action_on_a_host_and_daemons_first() -> None:
-    seen = facts(GROWN, subject(API, {"uss": 90 * MIB, "baseline_uss": 9 * MIB, "diagnosis": "ok"}), subject(MAIN, {}))
-    elsewhere = attempt(Status.RUNNING, incident="other", policy="q", target=API)
-    held = only_decision(policy(cooldown_s=0.0), situation(seen, elsewhere))
-    assert words(held) == ("one at a time", "chain_reload on uwsgi:api runs", "its outcome", None)
-    for action, is_held in (("restart_supervisord", True), ("restore_socket", False), ("notify", False)):
-        other = attempt(Status.RUNNING, incident="other", policy="q", target=MAIN, action=action)
-        found = only_decision(policy(cooldown_s=0.0), situation(seen, other))
-        assert isinstance(found, Hold) == is_held, action
-    restart = policy("restart_supervisord", "supervisor", "running > 0")
-    assert isinstance(only_decision(restart, situation(seen, elsewhere), about=MAIN), Act), "a daemon never waits"
-    reload_both = [Case(policy(), one, YES, (), MINE) for one in (WEB, API)]
-    first, second = decide(reload_both, situation(seen))
-    assert isinstance(first, Act)
-    assert words(second)[:2] == ("one at a time", "chain_reload on uwsgi:api runs")
-    watched = [Case(policy(mode="observe", max_targets=2), one, YES, (), MINE) for one in (WEB, API)]
-    assert all(isinstance(one, Act) for one in decide(watched, situation(seen)))
-
-
 def test_cooling_says_since_when_and_until() -> None:
     done = attempt(Status.MET, policy="q", incident="other", finished=800.0)
     held = only_decision(policy(), situation(None, done))
@@ -289,233 +200,6 @@ def test_cooling_says_since_when_and_until() -> None:
     assert isinstance(only_decision(policy(), situation(restarts={WEB: 700.0})), Act), "just over"
     assert isinstance(only_decision(policy(), situation(restarts={API: 999.0})), Act)
     assert isinstance(only_decision(policy("notify", cooldown_s=300.0), situation(None, done)), Act)
-
-
-def test_climbing_the_ladder_does_not_wait_for_its_own_last_rung() -> None:
-    ladder = policy("chain_reload chain_reload")
-    missed = attempt(Status.MISSED, finished=990.0)
-    found = only_decision(ladder, situation(None, missed, restarts={WEB: 995.0}), missed)
-    assert isinstance(found, Act)
-    assert found.rung == 1
-    other = attempt(Status.MET, policy="q", incident="other", finished=980.0)
-    held = only_decision(ladder, situation(None, missed, other), missed)
-    assert words(held)[0] == "cooling", "but for what another policy did it does"
-    told_first = policy("notify chain_reload")
-    told = attempt(Status.MET, action="notify", finished=900.0)
-    held = only_decision(told_first, situation(None, told, other), told)
-    assert words(held)[0] == "cooling", "a notice begins no ladder"
-
-
-def test_an_observer_cools_and_counts_as_if_it_had_acted() -> None:
-    watched = policy(mode="observe", limit=Limit(1, 3600.0))
-    seen = attempt(Status.OBSERVED, incident="other", finished=None, started=800.0)
-    assert words(only_decision(watched, situation(None, seen)))[:1] == ("cooling",)
-    long_ago = replace(seen, started=600.0)
-    assert words(only_decision(watched, situation(None, long_ago)))[:1] == ("limit",)
-    assert isinstance(only_decision(replace(watched, mode="act"), situation(None, seen)), Act)
-    ladder = policy("notify chain_reload", mode="act")
-    told = attempt(Status.MET, action="notify", finished=900.0)
-    assert isinstance(only_decision(ladder, situation(None, told, seen), told), Act), "what was only seen does not cool"
-
-
-def met(*times: float) -> list[Attempt]:
-    """Attempts that began then."""
-    return [attempt(Status.MET, started=at, finished=at + 1, incident=f"i{at}") for at in times]
-
-
-def test_an_open_breaker_says_how_often_and_when_it_tries_again() -> None:
-    often = policy(cooldown_s=0.0, limit=Limit(3, 600.0))
-    held = only_decision(often, situation(None, *met(500, 600, 700)))
-    assert words(held) == ("limit", "3 attempts in 10m did not last", "one trial in 5m", 1300.0)
-    twice = only_decision(often, situation(None, *met(-900, -800, -700, -50)))
-    assert words(twice) == (
-        "limit",
-        "3 attempts in 10m did not last; 1 trials since did not either",
-        "one trial in 2m30s",
-        1150.0,
-    )
-    assert isinstance(only_decision(often, situation(None, *met(200, 300, 400))), Act), "half-open"
-    others = [replace(one, policy="q") for one in met(500, 600, 700)]
-    assert isinstance(only_decision(often, situation(None, *others)), Act)
-    assert isinstance(only_decision(replace(often, limit=Limit(0, 0.0)), situation(None, *met(500, 600, 700))), Act)
-
-
-def strays(count: int) -> list[SubjectFacts]:
-    """Orphans."""
-    return [subject(Subject("orphan", f"main/x@{n}"), {"kind": "program"}) for n in range(count)]
-
-
-def test_more_targets_than_allowed_are_refused_where_the_policy_says_so() -> None:
-    found = strays(3)
-    careful = policy("kill_orphans", "orphan", "kind is program", max_targets=2, over="refuse")
-    cases = [Case(careful, one.subject, YES, (), MINE) for one in found]
-    for decided in decide(cases, situation(facts(*found))):
-        reason = "3 fire, more than 2: that is no trouble of single ones"
-        assert words(decided) == ("too many", reason, "at most 2 fire", None)
-    assert all(isinstance(one, Act) for one in decide(cases[:2], situation(facts(*found))))
-    other = attempt(Status.RUNNING, action="kill_orphans", subject=found[2].subject, target=found[2].subject)
-    assert words(decide(cases[:2], situation(facts(*found), other))[0])[0] == "too many"
-
-
-def test_four_workers_that_ask_for_one_reload_are_one_target() -> None:
-    workers = [subject(Subject("uwsgi.worker", f"web/{n}"), {"rss": n * MIB}, parent=WEB) for n in range(4)]
-    of = policy(watch="uwsgi.worker", over="refuse")
-    cases = [Case(of, one.subject, YES, (), MINE) for one in workers]
-    larger = subject(API, {"rss": 9000 * MIB})
-    found = decide(cases, situation(facts(GROWN, larger, *workers)))[0]
-    assert isinstance(found, Act)
-    assert (found.target, found.subject in [worker.subject for worker in workers]) == (WEB, True)
-
-
-def test_over_max_targets_the_others_queue_and_notices_do_not() -> None:
-    found = strays(2)
-    ending = policy("kill_orphans", "orphan", "kind is program")
-    decided = decide([Case(ending, one.subject, YES, (), MINE) for one in found], situation(facts(*found)))
-    assert isinstance(decided[0], Act)
-    assert words(decided[1]) == ("max_targets", "1 of 1 are acted on", "their outcome", None)
-    running = attempt(Status.RUNNING, action="kill_orphans", subject=MAIN, target=MAIN)
-    held = only_decision(ending, situation(facts(*found), running), about=found[0].subject)
-    assert words(held)[0] == "max_targets"
-    told = policy("notify", "orphan", "kind is program")
-    decided = decide([Case(told, one.subject, YES, (), MINE) for one in found], situation(facts(*found)))
-    assert all(isinstance(one, Act) for one in decided)
-
-
-def test_a_reload_that_cannot_help_says_who_does_not_hold_the_memory() -> None:
-    still = subject(WEB, {"uss": 47 * MIB, "baseline_uss": 40 * MIB, "rss": 60 * MIB})
-    host = subject(HOST, {"memory.total": 1000 * MIB})
-    held = only_decision(policy(), situation(facts(still, host)))
-    because = "uwsgi:web holds 47 MiB and held 40 MiB after its start"
-    assert words(held) == ("cannot help", because, "find who holds the memory", None)
-    just = subject(WEB, {"uss": 48 * MIB, "baseline_uss": 40 * MIB})
-    assert isinstance(only_decision(policy(), situation(facts(just, host))), Act)
-    on_host = policy(watch="host", when="memory.used_percent > 85 %")
-    small = subject(WEB, {"uss": Unknown("young"), "baseline_uss": 1, "rss": 99 * MIB})
-    held = only_decision(on_host, situation(facts(small, host)), about=HOST)
-    assert words(held) == ("cannot help", "its workers hold less than a tenth of the memory", "find who holds it", None)
-    tenth = subject(WEB, {"uss": Unknown("young"), "baseline_uss": 1, "rss": 100 * MIB})
-    assert isinstance(only_decision(on_host, situation(facts(tenth, host)), about=HOST), Act)
-    for rss, total in ((Unknown("?"), 1000 * MIB), (1 * MIB, Unknown("?"))):
-        dark = facts(subject(WEB, {"rss": rss}), subject(HOST, {"memory.total": total}))
-        assert isinstance(only_decision(on_host, situation(dark), about=HOST), Act)
-    assert isinstance(only_decision(policy(), situation(facts(small, host))), Act), "asked of the instance itself"
-    assert isinstance(only_decision(policy(), situation(facts(still))), Act), "without a host nothing is compared"
-
-
-def test_a_named_instance_is_the_target_of_a_host_policy() -> None:
-    big: dict[str, Value] = {"rss": 900 * MIB, "diagnosis": "ok"}
-    small: dict[str, Value] = {"rss": 300 * MIB, "diagnosis": "ok"}
-    host = subject(HOST, {"memory.total": 1000 * MIB})
-    seen = facts(subject(WEB, small), subject(API, big), host)
-    on_host = policy(watch="host", when="memory.used_percent > 85 %")
-    largest = only_decision(on_host, situation(seen), about=HOST)
-    named = replace(on_host, do=(Rung("chain_reload", {"uwsgi": "web"}),))
-    chosen = only_decision(named, situation(seen), about=HOST)
-    assert isinstance(largest, Act)
-    assert isinstance(chosen, Act)
-    assert (largest.target, chosen.target, largest.subject, largest.why) == (API, WEB, HOST, "it is so")
-    turned = facts(subject(WEB, big), subject(API, small), host)
-    found = only_decision(on_host, situation(turned), about=HOST)
-    assert isinstance(found, Act)
-    assert found.target == WEB
-    none = only_decision(on_host, situation(facts(host)), about=HOST)
-    assert words(none) == ("no target", "no uWSGI instance is configured", "one in stack.uwsgi", None)
-    missing = replace(on_host, do=(Rung("chain_reload", {"uwsgi": "gone"}),))
-    held = only_decision(missing, situation(seen), about=HOST)
-    assert words(held) == ("no target", "no uWSGI instance gone is configured", "one in stack.uwsgi", None)
-    dark = facts(subject(WEB, {"rss": Unknown("?"), "diagnosis": "ok"}), subject(API, small), host)
-    found = only_decision(on_host, situation(dark), about=HOST)
-    assert isinstance(found, Act)
-    assert found.target == API, "what is not read is not the largest"
-
-
-def test_memory_is_decided_after_everything_else() -> None:
-    restart = replace(policy("restart_supervisord", "supervisor", "running > 0"), name="q")
-    seen = facts(GROWN, subject(MAIN, {"diagnosis": "daemon-dead"}))
-    cases = [Case(policy(), WEB, replace(YES, weight=9e9), (), MINE), Case(restart, MAIN, YES, (), MINE)]
-    first, second = decide(cases, situation(seen))
-    assert isinstance(first, Act)
-    assert first.target == MAIN
-    assert words(second)[:2] == ("one at a time", "restart_supervisord on supervisor:main runs")
-
-
-def test_the_words_of_the_ladder() -> None:
-    last = attempt(Status.REFUSED, finished=995.0, detail="the app is broken")
-    assert words(only_decision(policy(cooldown_s=0.0), situation(), last)) == (
-        "refused",
-        "the app is broken",
-        "tried again in 5s",
-        1005.0,
-    )
-    assert isinstance(only_decision(policy(cooldown_s=0.0), situation(), replace(last, finished=990.0)), Act)
-    mixed = [replace(last, finished=900.0), attempt(Status.MISSED, rung=0, finished=940.0), last]
-    assert words(only_decision(policy(cooldown_s=0.0), situation(), *mixed))[3] == 1005.0, "counted since another end"
-    thrice = [replace(last, finished=at) for at in (900.0, 920.0, 970.0)]
-    assert words(only_decision(policy(cooldown_s=0.0), situation(), *thrice))[3] == 970.0 + 40.0
-    patient = policy(cooldown_s=90.0)
-    assert words(only_decision(patient, situation(), last))[2:] == ("tried again in 1m25s", 1085.0)
-    assert words(only_decision(policy(cooldown_s=0.0), situation(), *[last] * 40))[3] == 995.0 + 3600.0
-    settled = attempt(Status.MET, finished=995.0)
-    ladder = policy("chain_reload notify")
-    assert words(only_decision(ladder, situation(), settled)) == (
-        "settling",
-        "chain_reload was met",
-        "judged in 5s",
-        1005.0,
-    )
-    assert isinstance(only_decision(ladder, situation(), replace(settled, finished=990.0)), Act)
-    told = attempt(Status.MET, action="notify", finished=999.0)
-    sentence = "a notice was given, and nothing else is to be done"
-    assert words(only_decision(policy("notify"), situation(), told)) == ("told", sentence, "the condition clears", None)
-    spooled = replace(told, detail="handed to notify.command")
-    assert words(only_decision(policy("notify"), situation(), spooled))[1] == (
-        "a notice was given (handed to notify.command), and nothing else is to be done"
-    )
-    waiting = attempt(Status.DONE)
-    assert words(only_decision(policy(), situation(), waiting)) == (
-        "in flight",
-        "chain_reload on uwsgi:web is not judged yet",
-        "its outcome",
-        None,
-    )
-    seen = attempt(Status.OBSERVED)
-    assert words(only_decision(policy(mode="observe"), situation(), seen)) == (
-        "observing",
-        "chain_reload would have been done",
-        "mode: act",
-        None,
-    )
-
-
-def test_what_was_tried_under_another_ladder_is_no_rung_of_this_one() -> None:
-    """The policy was changed while no agent ran: a rung that is not there must not be looked up."""
-    for status in (Status.INTERRUPTED, Status.REFUSED, Status.MISSED, Status.MET):
-        just = only_decision(policy(cooldown_s=0.0), situation(), attempt(status, rung=1, finished=10.0))
-        assert isinstance(just, Act)
-        beyond = attempt(status, rung=5, finished=10.0)
-        found = only_decision(policy(cooldown_s=0.0), situation(), beyond)
-        assert isinstance(found, Act)
-        assert found.rung == 0
-        other = attempt(status, action="notify", finished=10.0)
-        assert isinstance(only_decision(policy(cooldown_s=0.0), situation(), other), Act)
-
-
-def test_giving_up_names_everything_that_was_tried() -> None:
-    missed = attempt(Status.MISSED, finished=900.0, detail="worker 3 never came")
-    told = attempt(Status.MET, action="notify", rung=1, finished=950.0)
-    held = only_decision(policy("chain_reload notify"), situation(), missed, told)
-    assert words(held) == (
-        "gave up",
-        "no rung is left: chain_reload was missed: worker 3 never came",
-        "the condition clears, or a new round begins 10m after the last",
-        950.0 + 600.0,
-    )
-    bare = attempt(Status.MET, started=700.0, finished=None)
-    assert words(only_decision(policy(cooldown_s=0.0), situation(), bare))[1] == "no rung is left: chain_reload was met"
-    assert words(only_decision(policy(cooldown_s=0.0), situation(), bare))[3] == 1300.0
-    two = [attempt(Status.MISSED, finished=800.0, detail="a"), attempt(Status.MET, rung=1, finished=900.0, detail="b")]
-    held = only_decision(policy("chain_reload chain_reload"), situation(), *two)
-    assert words(held)[1] == "no rung is left: chain_reload was missed: a; chain_reload was met: b"
 
 
 def test_examine_shows_every_guard_by_name_with_its_hold() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from paramedic.incident import Course, Key, farewell, news, open_and_close, told
+import pytest
+
+from paramedic.incident import Course, Key, diagnosis_of, farewell, news, open_and_close, told
 from paramedic.model.facts import Facts, Finding, Subject
 from paramedic.model.record import Attempt, Hold, Incident, Phase, RuleState, Status, Truth, Verdict
 from unit.builders import MAIN, WEB, YES, attempt, facts, subject
@@ -94,11 +96,35 @@ def test_a_calendar_policy_that_did_not_succeed_does_not_call_itself_cleared() -
 
 
 def test_a_finding_that_is_not_about_memory_has_the_policys_name() -> None:
-    queue = replace(YES, evidence="listen_queue is 90")
+    queue = replace(YES, blamed=("listen_queue",))
     found, _ = open_and_close({}, course({KEY: PENDING}, {KEY: queue}))
     assert found[KEY].diagnosis == "p"
-    found, _ = open_and_close({}, course({KEY: PENDING}, {KEY: replace(YES, evidence="uss is 9 GiB")}))
+    found, _ = open_and_close({}, course({KEY: PENDING}, {KEY: replace(YES, blamed=("uss",))}))
     assert found[KEY].diagnosis == "memory-high"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "name"),
+    [
+        ("host", ("memory.used_percent",), "memory-high"),
+        ("host", ("memory.available", "memory.total"), "memory-high"),
+        ("host", ("pressure.memory.some_avg60", "memory.used_percent"), "memory-pressure"),
+        ("host", ("memory.used_percent", "swap.in", "swap.out", "pressure.memory.full_avg10"), "swap-thrash"),
+        ("host", ("swap.used_percent",), "swap-thrash"),
+        ("host", ("oom_kills", "memory.used_percent"), "oom-killed"),
+        ("host", (), "p"),
+        ("uwsgi", ("uss", "baseline_uss"), "memory-high"),
+        ("uwsgi", ("uptime",), "p"),
+        ("uwsgi.worker", ("rss", "requests"), "worker-memory"),
+        ("supervisor", ("memory.used_percent",), "p"),
+    ],
+)
+def test_memory_is_named_by_the_fields_that_made_it_true(kind: str, fields: tuple[str, ...], name: str) -> None:
+    about = Subject(kind, "x")
+    assert diagnosis_of("p", subject(about, {}), replace(YES, blamed=fields)) == name
+    finding = Finding("socket-missing", about, "gone", "link")
+    assert diagnosis_of("p", subject(about, {}, findings=(finding,)), replace(YES, blamed=fields)) == "socket-missing"
+    assert diagnosis_of("p", None, replace(YES, blamed=fields)) == "p"
 
 
 def test_a_person_hears_of_it_when_it_fires_and_once() -> None:

@@ -54,6 +54,12 @@ def test_the_notation_of_series() -> None:
     assert series("0x5 95x3 ?x2 60", "host", "memory.used_percent")[0] == [0.0] * 5 + [95.0] * 3 + [unreadable] * 2 + [
         60.0
     ]
+    assert series("0 3MiB/sx2 2 KiB/s 1KiB/s..3KiB/sx3", "host", "swap.in")[0] == [
+        *(0.0, 3.0 * 2**20, 3.0 * 2**20, 2048.0),
+        *(1024.0, 2048.0, 3072.0),
+    ]
+    assert "the unit is missing" in series("5", "host", "swap.in")[1][0]
+    assert "a number and one of KiB/s" in series("5MiB", "host", "swap.in")[1][0]
     assert series("okx2 -", path="diagnosis")[0] == ["ok", "ok", ABSENT]
     assert series("1KiB..3KiBx3")[0] == [1024.0, 2048.0, 3072.0]
     assert series("5", path="busy")[0] == [5.0]

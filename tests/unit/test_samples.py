@@ -13,13 +13,14 @@ from paramedic.journal import Journal, Recorder, facts_from_json, facts_to_json,
 from paramedic.journal.samples import pack, unpack
 from paramedic.model.facts import Facts, Finding, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Window
-from paramedic.model.readings import Identity
+from paramedic.model.readings import Holding, Identity
 from paramedic.model.record import Incident, Slot, Status
 from paramedic.model.vocabulary import DIAGNOSES
 from paramedic.windows import Windows
-from unit.builders import MAIN, WEB, attempt
+from unit.builders import HOST, MAIN, WEB, attempt
 
 ORPHAN = Subject("orphan", "main/daphne@7")
+HELD = (Holding("postgresql.service", 5000, 12, 7), Holding("shmem (tmpfs or shared memory)", 900))
 FINDING = Finding("socket-missing", MAIN, "the path is gone", DIAGNOSES["socket-missing"].repair)
 
 
@@ -30,6 +31,7 @@ def seen(step: int) -> Facts:
         SubjectFacts(WEB, web, identity=Identity(5, 6), unread=frozenset(["uwsgi.worker"])),
         SubjectFacts(MAIN, {"diagnosis": "socket-missing"}, (FINDING,)),
         SubjectFacts(Subject("uwsgi.worker", "web/1"), {"rss": 5}, parent=WEB),
+        SubjectFacts(HOST, {"swap.in": 4096.5}, scope="cgroup /web.slice", holders=HELD if step % 2 else ()),
     ]
     if step % 3 == 0:
         subjects.append(SubjectFacts(ORPHAN, {"kind": "program"}, parent=MAIN, cause=MAIN))
@@ -58,6 +60,8 @@ def test_facts_become_json_and_the_same_facts_again() -> None:
         ('{"wall": 1, "subjects": {"host:x": {}}}', '"host:x" is no subject'),
         ('{"wall": 1, "subjects": {"uwsgi:": {}}}', '"uwsgi:" is no subject'),
         ('{"wall": 1, "subjects": {"uwsgi:web": {"rss": [1]}}}', "[1] is no value"),
+        ('{"wall": 1, "subjects": {"host": {"~holders": [["x", "much", 1, 0]]}}}', "invalid literal"),
+        ('{"wall": 1, "subjects": {"host": {"~holders": [5]}}}', "it is no sample"),
     ],
 )
 def test_what_is_no_sample_says_why(text: str, why: str) -> None:

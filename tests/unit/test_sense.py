@@ -10,56 +10,32 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.host.proc import Proc
+from paramedic.host import clock
+from paramedic.host.proc import Proc, Rollup
 from paramedic.host.processes import Row, conf_of, is_supervisord
 from paramedic.model.facts import Known
 from paramedic.model.readings import HostReading, Identity, MemoryReading, Unreadable
 from paramedic.model.stack import Stack, SupervisorEntry, UwsgiEntry
 from paramedic.sense.host import Sensors
-from paramedic.sense.memory import Rollups, read_host
+from paramedic.sense.memory import Rollups
 from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf, stamps_of
 from paramedic.sense.trace import last_word
 from paramedic.sense.uwsgi import UwsgiSensor
 from paramedic.sense.uwsgi_ini import read_uwsgi_conf
 
-MEMINFO = "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: {available} kB\nSwapTotal: 100 kB\nSwapFree: {free} kB\n"
 
+def test_rollups_read_a_few_each_pass_the_grown_one_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
 
-def host(tmp_path: Path, available: int = 200, free: int = 50) -> HostReading | Unreadable:
-    """The host that a folder shows."""
-    (tmp_path / "meminfo").write_text(MEMINFO.format(available=available, free=free))
-    return read_host(Proc(str(tmp_path)))
+    class Costs(Proc):
+        """Each process costs a second of CPU time, as much as a look may spend."""
 
+        def rollup(self, pid: int) -> Rollup | None:
+            read.append(pid)
+            return super().rollup(pid)
 
-def test_host_memory_without_psi_and_without_vmstat(tmp_path: Path) -> None:
-    found = host(tmp_path)
-    assert isinstance(found, HostReading)
-    assert (found.total_bytes, found.available_bytes, found.swap_free_bytes) == (1000 * 1024, 200 * 1024, 50 * 1024)
-    assert isinstance(found.some_avg10, Unreadable)
-    assert isinstance(found.oom_kills, Unreadable)
+    monkeypatch.setattr(clock, "cpu", lambda: float(len(read)))
 
-
-def test_host_memory_with_psi(tmp_path: Path) -> None:
-    (tmp_path / "pressure").mkdir()
-    (tmp_path / "pressure" / "memory").write_text(
-        "some avg10=1.50 avg60=0.20 total=1\nfull avg10=0.70 avg60=0.1 total=1\n"
-    )
-    (tmp_path / "vmstat").write_text("pgfault 1\noom_kill 3\n")
-    found = host(tmp_path)
-    assert isinstance(found, HostReading)
-    assert (found.some_avg10, found.some_avg60, found.full_avg10, found.oom_kills) == (1.5, 0.2, 0.7, 3)
-
-
-@pytest.mark.parametrize(("available", "free"), [(2000, 50), (200, 500)])
-def test_impossible_numbers_are_unreadable(tmp_path: Path, available: int, free: int) -> None:
-    assert isinstance(host(tmp_path, available, free), Unreadable)
-
-
-def test_a_host_without_meminfo_is_unreadable(tmp_path: Path) -> None:
-    assert isinstance(read_host(Proc(str(tmp_path))), Unreadable)
-
-
-def test_rollups_read_a_few_each_pass_the_grown_one_first(tmp_path: Path) -> None:
     def write(pid: int, rss_kib: int) -> Identity:
         folder = tmp_path / str(pid)
         folder.mkdir(exist_ok=True)
@@ -71,7 +47,7 @@ def test_rollups_read_a_few_each_pass_the_grown_one_first(tmp_path: Path) -> Non
         return Identity(pid, 77)
 
     one, two = write(1, 100), write(2, 100)
-    rollups = Rollups(Proc(str(tmp_path)), each_pass=1)
+    rollups = Rollups(Costs(str(tmp_path)), each_look_s=1.0, new_s=1.0)
     sizes = {one: 100 * 1024, two: 100 * 1024}
     rollups.refresh(sizes, 1.0)
     assert rollups.of(one) == MemoryReading(100 * 1024, 100 * 1024, 2048, 1.0)
@@ -85,6 +61,34 @@ def test_rollups_read_a_few_each_pass_the_grown_one_first(tmp_path: Path) -> Non
     assert grown.uss_bytes == 900 * 1024
     rollups.refresh({one: 100 * 1024}, 4.0)
     assert isinstance(rollups.of(two), Unreadable)
+
+
+def test_rollups_of_what_does_not_change_take_a_share_of_the_time_and_a_change_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Costs(Proc):
+        """Each process costs a second of CPU time."""
+
+        read = 0
+
+        def is_alive(self, identity: Identity) -> bool:
+            return True
+
+        def rollup(self, pid: int) -> Rollup | None:
+            Costs.read += 1
+            return Rollup(sizes[Identity(pid, 1)], 1, 1, 0)
+
+    monkeypatch.setattr(clock, "cpu", lambda: float(Costs.read))
+    sizes = {Identity(pid, 1): 1000 for pid in (1, 2, 3)}
+    rollups = Rollups(Costs(str(tmp_path)), each_look_s=1.0, new_s=3.0, share=0.1)
+    for second in range(100):
+        rollups.refresh(sizes, float(second))
+    assert 3 + 9 <= Costs.read <= 3 + 11
+    sizes[Identity(2, 1)] = 2000
+    rollups.refresh(sizes, 100.0)
+    found = rollups.of(Identity(2, 1))
+    assert isinstance(found, MemoryReading)
+    assert found.read_at == 100.0
 
 
 def conf(tmp_path: Path, text: str) -> Path:
@@ -242,12 +246,16 @@ def answering(path: Path, answer: bytes, times: int) -> threading.Thread:
     return thread
 
 
-def test_a_sensor_that_breaks_is_unreadable_and_stops_nothing_else(tmp_path: Path) -> None:
+def test_a_sensor_that_breaks_is_unreadable_and_stops_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise OverflowError("nobody thought of that")
+
     ini = tmp_path / "web.ini"
     ini.write_text(f"[uwsgi]\nstats = {tmp_path}/stats\n")
-    thread = answering(tmp_path / "stats", b'{"pid": 1e999, "workers": []}', 2)
+    monkeypatch.setattr(UwsgiSensor, "conf", breaks)
     found = Sensors(Stack(uwsgi=(UwsgiEntry("web", str(ini)),)), Proc(), thorough=True).read(Known())
-    thread.join(5)
     assert isinstance(found.uwsgi["web"], Unreadable)
     assert "OverflowError" in found.uwsgi["web"].reason
     assert isinstance(found.host, HostReading)

@@ -159,7 +159,7 @@ def test_a_root_daemon_starts_from_a_users_conf_only_as_it_was_seen_healthy(home
     assert recipe.why_untrusted(recipe_of(0, seen), paths) is None
     assert recipe.why_untrusted(recipe_of(0, None), paths) is not None
     conf.write_text("[supervisord]\nenvironment=LD_PRELOAD=/tmp/evil.so\n")
-    assert "which is not what it was" in (recipe.why_untrusted(recipe_of(0, seen), paths) or "")
+    assert "is not what it was when it was last seen healthy" in (recipe.why_untrusted(recipe_of(0, seen), paths) or "")
     assert recipe.why_untrusted(recipe_of(NOBODY, seen), paths) is None, "a user's daemon is the user's affair"
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from paramedic.model.facts import Facts, Subject, Unknown
 from paramedic.model.policy import Rung
-from paramedic.model.readings import Identity, PathKind, PathReading
+from paramedic.model.readings import Identity, MemoryReading, PathKind, PathReading, Unreadable, WorkerReading
 from paramedic.model.record import Attempt, Status
 from paramedic.model.stack import ProgramConf
 from paramedic.model.supervision import ChildRecord, ProgramReading, RpcReading
-from paramedic.verify import deadline, expect, judge
+from paramedic.verify import deadline, expect, judge, progress
 from unit.builders import (
     DAEMON,
     HOST,
@@ -55,7 +55,8 @@ def test_what_is_judged_is_not_judged_again() -> None:
 
 
 def test_a_chain_reload_is_met_when_every_worker_is_new_accepts_and_has_its_app() -> None:
-    began = reload_of(worker(1, 11, rss_bytes=200 * MIB), worker(2, 12, rss_bytes=200 * MIB))
+    fat = MemoryReading(195 * MIB, 190 * MIB, 0, 890.0)
+    began = reload_of(worker(1, 11, memory=fat), worker(2, 12, memory=fat))
     half = seen(uwsgi(worker(1, 21), worker(2, 12)))
     assert judge(began, half) is began
     booting = seen(uwsgi(worker(1, 21), worker(2, 22, accepting=False)))
@@ -207,8 +208,76 @@ def test_what_a_killed_agent_left_is_met_by_what_stands_or_soon_free_to_be_tried
     left = attempt(Status.DONE, action="restore_socket", target=MAIN, interrupted=True)
     assert judge(replace(left, before=expect(MAIN, seen(supervisor()))), seen(supervisor())).status is Status.MET
     missing = supervisor(path=PathReading(PathKind.ABSENT))
-    assert judge(left, seen(missing, at=924.0)).status is Status.DONE
-    assert judge(left, seen(missing, at=926.0)).status is Status.INTERRUPTED
+    assert judge(left, seen(missing, at=911.0)).status is Status.DONE
+    assert judge(left, seen(missing, at=913.0)).status is Status.INTERRUPTED, "to try it again does no harm: at once"
+    assert judge(left, seen(missing, at=9999.0)).status is Status.INTERRUPTED, "never missed: it may not have been done"
+    slow = replace(left, action="restart_supervisord")
+    assert judge(slow, seen(missing, at=924.0, diagnosis="socket-missing")).status is Status.DONE
+    assert judge(slow, seen(missing, at=926.0, diagnosis="socket-missing")).status is Status.INTERRUPTED
+
+
+def test_a_socket_that_is_lost_again_is_no_reason_to_wait() -> None:
+    done = attempt(Status.DONE, action="restore_socket", target=MAIN)
+    lost = judge(done, seen(supervisor(path=PathReading(PathKind.ABSENT)), 911.0, "socket-missing"))
+    assert (lost.status, lost.detail) == (
+        Status.MISSED,
+        "it was undone again: the path does not reach the live socket",
+    )
+    silent = supervisor(path=PathReading(PathKind.ABSENT), rpc=Unreadable("no answer"))
+    assert judge(done, seen(silent, 911.0, "daemon-hung")) is done, "what is not seen to be lost again is waited for"
+    restarts = replace(done, args={"restart": "ok"})
+    missing = supervisor(path=PathReading(PathKind.ABSENT))
+    assert judge(restarts, seen(missing, 911.0, "socket-missing")) is restarts, "a restart is without it for a while"
+
+
+def test_what_a_reload_gave_back_is_told_by_the_workers_own_memory() -> None:
+    fat = MemoryReading(195 * MIB, 190 * MIB, 0, 890.0)
+    began = reload_of(worker(1, 11, memory=fat), worker(2, 12, memory=fat))
+    unread = uwsgi(worker(1, 21), worker(2, 22, memory=Unreadable("its PSS and USS were not read yet")))
+    assert judge(began, seen(unread)) is began
+    assert "not read yet" in progress(began, seen(unread))
+    late = judge(replace(began, deadline_s=20.0), seen(unread, at=920.0))
+    assert (late.status, late.gained) == (Status.MET, {"bytes": 0, "host_bytes": 0}), "by RSS, rather than never"
+    weighed = replace(began, before={**began.before, "uss": 500 * MIB})
+    assert judge(weighed, seen(uwsgi(worker(1, 21), worker(2, 22)))).gained["bytes"] == 420 * MIB
+
+
+def test_a_recycled_worker_is_judged_alone() -> None:
+    target = Subject("uwsgi.worker", "web/2")
+
+    def look(second: WorkerReading) -> Facts:
+        """The instance and its second worker, the first one as it was."""
+        reading = uwsgi(worker(1, 11), second)
+        return facts(
+            subject(WEB, {}, reading=reading), subject(target, {}, parent=WEB, identity=second.identity), at=920.0
+        )
+
+    before = expect(target, look(worker(2, 12)))
+    assert before["pids"] == {"2": 12}
+    began = attempt(Status.DONE, action="recycle_worker", target=target, before=before)
+    assert judge(began, look(worker(2, 12))) is began
+    assert progress(began, look(worker(2, 12))) == "waiting for worker 2, which is idle"
+    assert judge(began, look(worker(2, 22, accepting=False, apps=0))) is began
+    met = judge(began, look(worker(2, 22)))
+    assert (met.status, met.detail) == (Status.MET, "worker 2 is process 22 now")
+    resting = uwsgi(worker(1, 11), worker(2, 0, identity=None, status="cheap", accepting=False))
+    cheaped = facts(subject(WEB, {}, reading=resting), at=920.0)
+    assert judge(began, cheaped).status is Status.MET, "uWSGI may let it rest instead"
+
+
+def test_of_an_instance_those_are_judged_that_were_asked_to_leave() -> None:
+    old = uwsgi(worker(1, 11), worker(2, 12), worker(3, 13))
+    began = attempt(Status.DONE, action="recycle_worker", before={**expect(WEB, seen(old)), "recycled": {"3": 13}})
+    assert judge(began, seen(old)) is began
+    assert judge(began, seen(uwsgi(worker(1, 11), worker(2, 12), worker(3, 23)))).status is Status.MET
+
+
+def test_a_started_instance_must_stay_up_with_all_workers() -> None:
+    began = attempt(Status.DONE, action="start_uwsgi", before={})
+    assert judge(began, seen(uwsgi(worker(1, 11), worker(2, 12, accepting=False)))) is began
+    young = replace(uwsgi(worker(1, 11), worker(2, 12)), uptime_s=1.0)
+    assert judge(began, seen(young)) is began
+    assert judge(began, seen(replace(young, uptime_s=9.0))).status is Status.MET
 
 
 def test_an_interrupted_chain_reload_shows_by_its_touch_whether_it_began() -> None:

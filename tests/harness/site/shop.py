@@ -10,6 +10,7 @@ settings.configure(
     SECRET_KEY=os.environ.get("SHOP_SECRET", "for tests only"),
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF="shop",
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # tells the length: half an answer is no answer
 )
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402

@@ -1,0 +1,125 @@
+"""A daemon's owner and a stranger try to make the root agent do for them what they could not do themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.processes import is_alive
+from harness.stack import POLICIES, EmbeddedStack, Owner
+from harness.waiting import stays, wait_for
+from stack.test_memory import LIMIT_MIB, fatten
+
+LONG_AGO = 1_000_000_000
+STRANGER = Owner(61000, 61000)
+FAKE = """
+import json, os, signal, socket, sys
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(('127.0.0.1', int(sys.argv[1])))
+server.listen()
+print('listening', flush=True)
+victim = int(sys.argv[2])
+row = {'accepting': 1, 'status': 'idle', 'requests': 1, 'exceptions': 0, 'harakiri_count': 0, 'respawn_count': 1,
+       'last_spawn': 1, 'apps': [{'startup_time': 1}], 'rss': 1 << 40}
+document = {'pid': os.getpid(), 'version': '2.0.31', 'workers': [{**row, 'id': n, 'pid': victim} for n in (1, 2)]}
+while True:
+    client, _ = server.accept()
+    client.sendall(json.dumps(document).encode())
+    client.close()
+"""
+
+
+@pytest.fixture
+def attacked(lone_stack: EmbeddedStack) -> EmbeddedStack:
+    """A stack of an ordinary user below an agent of root's."""
+    if lone_stack.owner is None or os.geteuid() != 0:
+        pytest.skip("needs root: the attacker is another user")
+    return lone_stack
+
+
+@pytest.fixture
+def precious(attacked: EmbeddedStack) -> Path:
+    """A file of root's that was not touched for long."""
+    path = attacked.folder / "etc" / "precious"
+    path.write_text("root's\n")
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    return path
+
+
+def test_the_owner_of_an_ini_does_not_have_root_touch_a_file_of_roots(attacked: EmbeddedStack, precious: Path) -> None:
+    stack = attacked
+    stack.ini.write_text(stack.ini.read_text().replace("%dreload", str(precious)))
+    stack.start_uwsgi()
+    stack.add_policies(POLICIES.format(limit=f"{LIMIT_MIB} MiB"))
+    fatten(stack)
+    stack.start_agent()
+    told = stack.incident("worker-over-limit", "refused", 20)
+    assert "belongs to user 0, and another one names it" in told["actions"][0]["detail"]
+    assert precious.stat().st_mtime == LONG_AGO
+
+
+def test_a_stranger_on_the_stats_port_of_a_dead_uwsgi_is_nobody(attacked: EmbeddedStack) -> None:
+    stack = attacked
+    text = stack.ini.read_text().replace(f"stats = {stack.folder}/tmp/stats.sock", "stats = 127.0.0.1:0")
+    port = stack.uwsgi_port + 1
+    stack.ini.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+    master = stack.spawn([stack.uwsgi_bin, "--ini", stack.ini.name], stack.owner, "uwsgi.log", stack.ini.parent)
+    wait_for("it serves", lambda: stack.status(stack.uwsgi_port) == 200)
+    stack.start_agent()
+    kept = stack.folder / "state" / "paramedic" / "recipes" / "uwsgi-web.json"
+    wait_for("its launch is recorded", kept.exists)
+    before = kept.read_text()
+    stack.end(master.pid)
+    bystander = stack.spawn(["/bin/sleep", "600"], Owner.nobody(), "bystander.log")
+    script = stack.folder / "uwsgi.py"
+    script.write_text(FAKE)
+    log = "stranger.log"
+    stranger = stack.spawn([sys.executable, script, port, bystander.pid], STRANGER, log)
+    wait_for("the stranger listens", lambda: "listening" in (stack.folder / log).read_text())
+    wait_for("it is told", lambda: f"as user {STRANGER.uid}" in stack.agent_log())
+    assert json.loads(kept.read_text()) == json.loads(before), "nobody else's launch is recorded in its place"
+    assert is_alive(bystander.pid)
+    assert is_alive(stranger.pid)
+
+
+def test_an_agent_of_roots_does_not_start_on_what_others_can_write(attacked: EmbeddedStack) -> None:
+    stack = attacked
+    stack.write_config()
+    assert stack.paramedic("check").returncode == 0
+    nobody = Owner.nobody()
+    for path in (stack.config, stack.config.parent, stack.folder):
+        was = path.stat()
+        os.chown(path, nobody.uid, nobody.gid)
+        found = stack.paramedic("run", "--once")
+        os.chown(path, was.st_uid, was.st_gid)
+        assert found.returncode == 2
+        assert f"cannot trust it: others than root can change {path}" in found.stderr
+    os.chown(stack.folder / "state", nobody.uid, nobody.gid)
+    found = stack.paramedic("run", "--once")
+    assert "others can change" in found.stderr, "who can put another state folder there writes recipes that root runs"
+    assert found.returncode != 0
+
+
+def test_a_folder_that_became_a_link_to_roots_gets_no_socket(attacked: EmbeddedStack, precious: Path) -> None:
+    stack = attacked
+    stack.start_supervisord()
+    stack.start_agent()
+    kept = stack.folder / "tmp" / ".paramedic-0" / stack.socket.name
+    wait_for("a link is kept", kept.exists)
+    away = stack.folder / "home" / "away"
+
+    def swap() -> None:
+        stack.socket.parent.rename(away)
+        stack.socket.parent.symlink_to(precious.parent)
+
+    os.chown(stack.folder, stack.uid, -1)
+    stack.as_owner(swap)
+    os.chown(stack.folder, 0, -1)
+    before = sorted(os.listdir(precious.parent))
+    stays("nothing is put there", lambda: sorted(os.listdir(precious.parent)) == before, 3.0)
+    assert (away / stack.socket.name).exists()

@@ -1,0 +1,165 @@
+"""Every action once, by the installed agent inside its unit's sandbox, against the real thing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from harness.server import BIN, SHOP, SOCKET, Server
+from harness.waiting import wait_for
+
+
+def _once(policy: str, watch: str, do: str, when: str = "rss > 1 MiB") -> str:
+    """A policy that does this at once, and once."""
+    return f"  - {{ name: {policy}, watch: {watch}, when: {when}, cooldown: 0s, limit: 1 per 12h, do: [{do}] }}\n"
+
+
+def _relay(server: Server, path: str, action_of: str) -> None:
+    server.machine.run("systemctl", "stop", "paramedic")
+    shutil.rmtree(server.machine.path(path).parent / ".paramedic-0")
+    server.machine.path(path).unlink()
+    server.machine.run("systemctl", "start", "paramedic")
+    told = server.healed("restore_socket")
+    assert "relay" in told["actions"][-1]["detail"]
+    assert "RUNNING" in server.ctl(action_of)
+
+
+def test_restore_socket_by_a_relay_that_is_the_daemons_user_and_no_child_of_ours(server: Server) -> None:
+    """pidfd_getfd and SIOCUNIXFILE in the sandbox, the carrier outside of it."""
+    before = server.pids("daphne")
+    _relay(server, SOCKET, "main")
+    carrier = server.pids("paramedic/host/relay.py")[0]
+    assert server.machine.sh(f"ps -o user= -p {carrier}").strip() == "deploy"
+    assert server.confinement(carrier) == server.confinement(1)
+    assert carrier not in server.cgroup("paramedic")
+    assert server.pids("daphne") == before
+    server.machine.run("systemctl", "restart", "paramedic")
+    assert server.pids("paramedic/host/relay.py") == [carrier]
+    server.ctl("main", "reload")
+    wait_for("the daemon's own socket", lambda: "RUNNING" in server.ctl("main"), 30)
+
+
+def test_repair_mode(server: Server) -> None:
+    """Owner and mode of a socket that the conf gives to another user."""
+    server.machine.sh("chown root:root /run/supervisor.sock; chmod 700 /run/supervisor.sock")
+    server.healed("repair_mode")
+    assert server.machine.sh("stat -c %U:%G:%a /run/supervisor.sock").strip().endswith("root:deploy:1770")
+
+
+def test_rewrite_pidfile(server: Server) -> None:
+    """A file of the daemon's user in /tmp."""
+    server.machine.path("/tmp/supervisord.pid").unlink()
+    server.healed("rewrite_pidfile")
+    assert int(server.machine.path("/tmp/supervisord.pid").read_text()) == server.supervisord("main")
+
+
+def test_reopen_logs(server: Server) -> None:
+    """By a signal to a daemon of another user."""
+    server.machine.path(f"{SHOP}/supervisord.log").unlink()
+    server.healed("reopen_logs")
+    assert server.machine.path(f"{SHOP}/supervisord.log").is_file()
+
+
+def test_resume_daemon(server: Server) -> None:
+    """Stopped, hence hung; it goes on as it was."""
+    daemon = server.supervisord("main")
+    server.machine.run("kill", "-STOP", daemon)
+    server.healed("resume_daemon", 120)
+    assert server.supervisord("main") == daemon
+
+
+def test_stop_duplicate(server: Server) -> None:
+    """A second one by hand, after the socket was taken away for a moment."""
+    keeper = server.supervisord("main")
+    code = f"import os,sys; os.unlink('{SOCKET}'); os.execv(sys.argv[1], sys.argv[1:])"
+    by_hand = ("systemd-run", "--quiet", "--scope", "setpriv", "--reuid=deploy", "--regid=deploy", "--init-groups")
+    conf = f"{SHOP}/supervisord.conf"
+    server.machine.run("systemctl", "stop", "paramedic")
+    server.machine.run(*by_hand, "python3", "-c", code, BIN / "supervisord", "-c", conf)
+    wait_for("two daemons", lambda: len(server.pids(f"supervisord -c {conf}")) == 2, 20)
+    server.machine.run("systemctl", "start", "paramedic")
+    server.healed("stop_duplicate", 120)
+    assert server.pids(f"supervisord -c {conf}") == [keeper]
+    assert server.supervisord("main") == keeper
+
+
+def test_kill_orphans(server: Server) -> None:
+    """A program that outlived its daemon, which somebody started anew before paramedic could."""
+    machine = server.machine
+    machine.run("systemctl", "stop", "paramedic")
+    orphan = server.pids("daphne.*8001")[0]
+    machine.run("kill", "-9", server.supervisord("main"))
+    machine.path(SOCKET).unlink(missing_ok=True)
+    machine.sh(f"sed -i s/8001/8011/ {SHOP}/supervisord.conf")
+    server.start_supervisord()
+    assert orphan in server.pids("daphne.*8001")
+    machine.run("systemctl", "start", "paramedic")
+    server.healed("kill_orphans")
+    assert server.pids("daphne.*8001") == []
+    machine.sh(f"sed -i s/8011/8001/ {SHOP}/supervisord.conf")
+    server.ctl("main", "update")
+
+
+def test_restart_program(server: Server) -> None:
+    """By a policy of one's own, taken over by `systemctl reload`."""
+    old = server.pids("daphne.*8001")
+    server.policy(
+        _once("too-big", "supervisor.program", "restart_program").replace("when:", "where: name is main, when:")
+    )
+    server.healed("restart_program", result="")
+    assert server.pids("daphne.*8001") != old
+    server.policy("  []")
+
+
+def test_recycle_worker(server: Server) -> None:
+    """HUP to a process of another user, its app imported as that user before."""
+    server.leak()
+    old = server.pids("uwsgi --ini")
+    server.policy(_once("worker", "uwsgi", "recycle_worker", "uss > 300 MiB"))
+    server.healed("recycle_worker", 120, "")
+    now = server.pids("uwsgi --ini")
+    assert len(set(old) - set(now)) == 1
+    server.policy("  []")
+
+
+def test_chain_reload_through_a_touch_file_in_home(server: Server) -> None:
+    """The import tried in a unit of its own, then the touch file of a user, then every worker."""
+    machine = server.machine
+    where = 'open("/tmp/imported-in", "w").write(open("/proc/self/cgroup").read())'
+    with machine.path(f"{SHOP}/site/shop.py").open("a") as app:
+        app.write(f"\nif 'uwsgi' not in __import__('sys').modules: {where}\n")
+    old = machine.path(f"{SHOP}/reload").stat().st_mtime
+    server.leak()
+    server.policy(_once("chain", "uwsgi", "chain_reload", "uss > 300 MiB"))
+    server.healed("chain_reload", 120, "")
+    assert machine.path(f"{SHOP}/reload").stat().st_mtime > old
+    assert "/paramedic-try-" in machine.path("/tmp/imported-in").read_text()
+    server.policy("  []")
+
+
+def test_run_outside_of_the_sandbox(server: Server) -> None:
+    """A person's own program writes where the agent cannot."""
+    run = "run: { argv: [/usr/bin/touch, /etc/ran-outside] }"
+    server.policy(_once("own-program", "host", run, "memory.total > 1 MiB"))
+    server.healed("run", result="")
+    assert server.machine.path("/etc/ran-outside").exists()
+    server.policy("  []")
+
+
+def test_start_uwsgi_through_its_unit(server: Server) -> None:
+    """Killed, with no Restart= in its unit."""
+    old = int(server.shown("shop", "MainPID"))
+    server.machine.run("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "shop")
+    server.healed("start_uwsgi", 120)
+    new = int(server.shown("shop", "MainPID"))
+    assert new not in (0, old)
+    assert (
+        server.machine.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:8000/").stdout
+        == "200"
+    )
+
+
+def test_notices_reach_the_pager_outside_of_the_sandbox(server: Server) -> None:
+    """All that happened above was told; the pager wrote where the agent could, and as root."""
+    pages = [json.loads(line) for line in server.machine.path("/var/log/pages").read_text().splitlines() if line]
+    assert {"opened", "healed"} <= {page["event"] for page in pages}
