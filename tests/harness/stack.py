@@ -337,11 +337,11 @@ notify: {{ command: [{notify}], retry: 2s }}
         return False
 
     def end(self, pid: int, sign: int = signal.SIGKILL) -> None:
-        """Signal one process of this stack and wait until it ended."""
+        """Signal one process of this stack and wait until it ended. One that exits has no environment, hence no mark."""
         if pid in marked(self.mark):
             end(pid, sign)
-        elif is_alive(pid):
-            raise AssertionError(f"process {pid} is not of this stack")
+        else:
+            wait_for(f"process {pid}, which has not the mark of this stack, has exited", lambda: not is_alive(pid), 5.0)
 
     def notified_of(self, policy: str) -> list[dict[str, Any]]:
         """What notify.command was given about incidents of one policy."""

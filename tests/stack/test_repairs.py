@@ -78,7 +78,7 @@ def test_one_program_is_restarted_with_its_connections_counted_and_its_memory_to
     assert stack.supervisords() == [daemon]
     assert len(stack.daphnes()) == 1
     assert not set(identity(stack).items()) & set(before.items())
-    assert stack.status(stack.daphne_port) == 200
+    wait_for("Daphne serves", lambda: stack.status(stack.daphne_port) == 200)
 
 
 def test_a_program_that_could_not_start_again_is_not_stopped(lone_stack: EmbeddedStack) -> None:

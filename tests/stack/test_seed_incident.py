@@ -53,7 +53,7 @@ def test_one_command_ends_the_whole_incident() -> None:
         assert {name: stack.daphne_environment()[name] for name in ("PATH", "SHOP_COLOR", "SHOP_SECRET")} == {
             name: environment[name] for name in ("PATH", "SHOP_COLOR", "SHOP_SECRET")
         }
-        assert stack.status(stack.daphne_port) == 200
+        wait_for("Daphne serves", lambda: stack.status(stack.daphne_port) == 200)
         wait_for("uWSGI was reloaded, every worker is new", lambda: chains(stack) == {"met"}, 90)
         assert stack.stats()["pid"] == master, "uWSGI was found by its stats, not by its stale pidfile"
         assert (is_alive(other), start_ticks(other)) == (True, other_since), "the other conf's supervisord is untouched"
