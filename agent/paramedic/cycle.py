@@ -19,6 +19,7 @@ from paramedic.facts import join, learn
 from paramedic.host import clock
 from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
+from paramedic.host.supervisor_rpc import RpcFailure
 from paramedic.incident import Key
 from paramedic.journal import Journal, Recorder, as_json, recall_windows
 from paramedic.mind import Mind, adopted, book_of, intent, recalled, reported
@@ -63,6 +64,7 @@ class Cycle:
         self.known = _known(journal, self._boot_id)
         self.mind = self._recall()
         self.skipped: dict[Key, str] = {}
+        self._gone_on: set[int] = set()
         self.past = Windows(self.book.needed)
         recall_windows(journal, self.past, clock.wall(), clock.monotonic())
 
@@ -90,20 +92,20 @@ class Cycle:
 
     def _go_on(self, facts: Facts, stance: Stance) -> None:
         """What an earlier agent was killed over: a program that it had stopped to restart it, a daemon that it had
-        started and whose programs are not as they were.
+        started and whose programs are not as they were. Once: what a person does afterwards stays.
         """
         if stance.is_observing or stance.orders.pause is not None:
             return
         for attempt in self.mind.attempts:
-            if not (attempt.interrupted and attempt.status.is_open):
+            if not (attempt.interrupted and attempt.status.is_open) or attempt.id in self._gone_on:
                 continue
-            found, said = facts.subjects.get(attempt.target), None
-            reading = facts.supervisor(found.parent or found.subject) if found else None
-            if attempt.action == "restart_program" and found and reading and isinstance(found.reading, ProgramReading):
-                said = go_on(found.reading, reading)
-            elif attempt.action == "restart_supervisord" and reading:
-                said = restore_programs(reading, attempt.before)
+            try:
+                said = _continued(attempt, facts)
+            except RpcFailure as failure:
+                log.warning("%s cannot go on with %s: %s", attempt.incident, attempt.action, failure)
+                continue
             if said:
+                self._gone_on.add(attempt.id)
                 log.warning("%s %s", attempt.incident, said)
 
     def _say_skipped(self, thought: Thought) -> None:
@@ -205,6 +207,19 @@ class Cycle:
     def _close(self, incidents: list[Incident], wall: float) -> None:
         for incident in incidents:
             self.journal.save_incident(replace(incident, closed=wall, result="policy removed"))
+
+
+def _continued(attempt: Attempt, facts: Facts) -> str | None:
+    """What was done to end an interrupted repair, None where nothing was left to do. Raises RpcFailure."""
+    found = facts.subjects.get(attempt.target)
+    reading = facts.supervisor(found.parent or found.subject) if found else None
+    if found is None or reading is None:
+        return None
+    if attempt.action == "restart_supervisord":
+        return restore_programs(reading, attempt.before)
+    if attempt.action == "restart_program" and isinstance(found.reading, ProgramReading):
+        return go_on(found.reading, reading)
+    return None
 
 
 def _known(journal: Journal, boot_id: str) -> Known:

@@ -19,6 +19,8 @@ import paramedic
 from conftest import CAN_SWITCH, make_stack
 from harness.figures import note
 from harness.stack import EmbeddedStack
+from harness.waiting import stays, wait_for
+from harness.ward import TRACE
 from paramedic.act import REPAIRS
 from stack.crash_table import CRASHES, LIFE, Crash, play, start
 
@@ -67,6 +69,21 @@ def test_an_agent_killed_after_a_step_is_continued_by_the_next(crash: Crash, cra
     assert not unknown, f"steps that the table does not have: {sorted(unknown)}"
     if ALL:
         note("crash", f"{crash.action}, {crash.name}, {', '.join(crash.steps[:1])}", {"points": took})
+
+
+def test_what_a_person_stops_after_an_interrupted_restart_stays_stopped(crash_stack: EmbeddedStack) -> None:
+    """The next agent starts what the killed one had stopped, once; then it is a person's again."""
+    crash = next(one for one in CRASHES if one.action == "restart_program")
+    ward, point = start(crash, crash_stack), "restart_program:program stopped"
+    ward.begin(point)
+    ward.await_healthy(crash.parts)
+    crash.fault(ward)
+    ward.await_killed(point)
+    ward.begin(TRACE)
+    wait_for("the next agent starts it", lambda: "RUNNING" in crash_stack.ctl("status", "daphne"), 30)
+    crash_stack.ctl("stop", "daphne")
+    stays("nobody starts it", lambda: "STOPPED" in crash_stack.ctl("status", "daphne"), 4.0)
+    ward.rest()
 
 
 def _step(point: str) -> str:

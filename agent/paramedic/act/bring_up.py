@@ -44,18 +44,14 @@ def _await_answer(ask: Ask) -> None:
 
 def restore_programs(reading: SupervisorReading, before: Mapping[str, Any]) -> str | None:
     """The programs of a daemon that an earlier agent started and was killed over; what was done, None where nothing was
-    left to do. `before` is what stood when the repair was begun.
+    left to do. `before` is what stood when the repair was begun. Raises RpcFailure.
     """
     if [reading.daemon.pid, reading.daemon.start_ticks] == before.get("daemon") if reading.daemon else True:
         return None
     if not isinstance(reading.rpc, RpcReading):
         return None
-    try:
-        done = _start_missing(
-            functools.partial(_ask, reading.conf, reading.uid), before.get("running", ()), before.get("stopped", ())
-        )
-    except supervisor_rpc.RpcFailure as failure:
-        return f"its programs are not as they were: {failure}"
+    ask = functools.partial(_ask, reading.conf, reading.uid)
+    done = _start_missing(ask, before.get("running", ()), before.get("stopped", ()))
     return done.removeprefix("; ") or None
 
 

@@ -61,13 +61,12 @@ def _info(reading: SupervisorReading, full: str) -> dict[str, Any]:
 
 
 def go_on(program: ProgramReading, reading: SupervisorReading) -> str | None:
-    """Start what an earlier agent had stopped when it ended; what was done, None where nothing was left to do."""
+    """Start what an earlier agent had stopped when it ended; what was done, None where nothing was left to do.
+    Raises RpcFailure where it does not start.
+    """
     if program.state != "STOPPED":
         return None
-    try:
-        _call(reading, "supervisor.startProcess", _full(program.name))
-    except supervisor_rpc.RpcFailure as failure:
-        return f"{program.name} was stopped to be restarted and does not start: {failure}"
+    _call(reading, "supervisor.startProcess", _full(program.name))
     return f"started {program.name}, which an agent had stopped before it ended"
 
 
