@@ -55,8 +55,9 @@ def _start(path: str, recipe: Recipe, name: str, foreground: bool) -> Result:
 def attempt(recipe: Recipe, deadline_s: float, stdin: bytes = b"") -> Result:
     """Run the recipe's program once to its end, as it would be started; what it writes to TRIED_FD is the answer.
 
-    Where systemd is, in a transient unit: its memory is not the agent's, it goes first when memory runs out, and the
-    agent's sandbox does not falsify what it finds. What it is given goes through stdin: unit properties are public.
+    Where systemd is, in a transient unit: its memory is not the agent's, and the agent's sandbox does not falsify what
+    it finds. What has a memory limit of its own goes first when memory runs out: an app's import is not worth a worker,
+    a person's notice is. What it is given goes through stdin: unit properties are public.
     """
     launch = (sys.executable, "-I", "-m", "paramedic.host.launch", "--try")
     given = json.dumps(asdict(replace(recipe, output=None))).encode() + b"\n" + stdin
@@ -64,10 +65,10 @@ def attempt(recipe: Recipe, deadline_s: float, stdin: bytes = b"") -> Result:
         return run(launch, deadline_s, _OUR_ENV, "/", given, answers=True)
     began = time.monotonic()
     unit = (f"--unit=paramedic-try-{os.getpid()}-{time.monotonic_ns()}", "--collect", "--quiet", "--pipe", "--wait")
-    options = [f"--property=RuntimeMaxSec={math.ceil(deadline_s)}", "--property=OOMScoreAdjust=1000"]
+    options = [f"--property=RuntimeMaxSec={math.ceil(deadline_s)}"]
     most = recipe.limits.get("RLIMIT_AS", (resource.RLIM_INFINITY,))[0]
     if most != resource.RLIM_INFINITY:
-        options.append(f"--property=MemoryMax={most}")
+        options += [f"--property=MemoryMax={most}", "--property=OOMScoreAdjust=1000"]
     words = (systemd.SYSTEMD_RUN, *unit, *options, *launch)
     result = run(words, deadline_s + _GRACE_S, _OUR_ENV, "/", given, answers=True)
     return replace(result, code=None) if time.monotonic() - began > deadline_s else result
