@@ -337,7 +337,7 @@ notify: {{ command: [{notify}], retry: 2s }}
         return False
 
     def end(self, pid: int, sign: int = signal.SIGKILL) -> None:
-        """Signal one process of this stack and wait until it ended. One that exits has no environment, hence no mark."""
+        """Signal one process of this stack and wait until it ended. One that exits has no environment, so no mark."""
         if pid in marked(self.mark):
             end(pid, sign)
         else:

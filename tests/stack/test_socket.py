@@ -55,7 +55,7 @@ def test_a_deleted_socket_is_healed_within_a_second_twenty_times(stack: Embedded
     for turn in range(20):
         stack.socket.unlink()
         assert heal_time(stack, inode) < WITHIN_S, f"turn {turn}"
-        wait_for("it is verified", lambda told=turn + 1: healed(stack) == told)
+        wait_for("it is verified", lambda told=turn + 1: healed(stack) == told)  # type: ignore[misc]
     assert (stack.supervisords(), stack.daphnes(), start_ticks(daphne[0])) == ([daemon], daphne, born)
     told = stack.history()[-1]
     assert (told["diagnosis"], told["policy"]) == ("socket-missing", "socket-lost")
