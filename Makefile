@@ -120,7 +120,7 @@ build/wheels/.downloaded: locks/run.txt locks/build.txt $(VENV)/.locked
 	@for lock in locks/*.txt; do $(PIP) download --require-hashes --only-binary :all: --dest $(@D) -r $$lock || exit 1; done
 	@touch $@
 
-test-system: $(VENV)/.installed build/wheels/.downloaded  ## What is installed, under a real systemd, as root (under 15 minutes)
+test-system: $(VENV)/.installed $(BUILT) build/wheels/.downloaded  ## What is installed, under a real systemd, as root (under 15 minutes)
 	@$(BIN)/python -m pytest tests/system -n 0 -x
 
 unit: $(VENV)/.installed  ## The fast tests only

@@ -17,8 +17,10 @@ from harness.waiting import wait_for
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv" / "bin"
 WHEELS = ROOT / "build" / "wheels"
+BUILT = BIN.parent / "uwsgi-2.0.31" / "bin" / "uwsgi"
 SHOP = "/home/deploy/shop"
 SOCKET, DISTRO_SOCKET = "/tmp/supervisor.sock", "/run/supervisor.sock"
+BY_HAND = ("systemd-run", "--quiet", "--scope", "setpriv", "--reuid=deploy", "--regid=deploy", "--init-groups")
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(WHEELS), "GIT_CONFIG_COUNT": "1"}
 OFFLINE |= {"GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
 INI = """[uwsgi]
@@ -109,8 +111,7 @@ class Server:
 
     def start_supervisord(self) -> None:
         """By hand, as the user who deploys, from a login shell."""
-        by_hand = ("systemd-run", "--quiet", "--scope", "setpriv", "--reuid=deploy", "--regid=deploy", "--init-groups")
-        self.machine.run(*by_hand, BIN / "supervisord", "-c", f"{SHOP}/supervisord.conf")
+        self.machine.run(*BY_HAND, BIN / "supervisord", "-c", f"{SHOP}/supervisord.conf")
         wait_for("the programs run", lambda: "RUNNING" in self.ctl("main") and "RUNNING" in self.ctl("distro"), 30)
 
     def install(self) -> list[subprocess.CompletedProcess[str]]:
@@ -156,6 +157,11 @@ class Server:
         """Processes of the machine, by their own pids there, whose command line fits."""
         found = self.machine.run("pgrep", "-f", pattern, check=False).stdout.split()
         return sorted(int(pid) for pid in found)
+
+    def http_status(self) -> int:
+        """What the shop answers; 0 where nobody does."""
+        argv = ("curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:8000/")
+        return int(self.machine.run(*argv, check=False).stdout)
 
     def supervisord(self, name: str) -> int:
         """The pid of a daemon, from itself."""

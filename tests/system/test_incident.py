@@ -39,7 +39,12 @@ def test_the_cleaner_of_tmp_leaves_the_socket_and_its_link_alone(server: Server)
 
 
 def test_a_killed_supervisord_of_the_distribution_is_started_through_its_unit(server: Server) -> None:
-    """Its unit would have waited 50 s; Daphne, which KillMode=process leaves behind, runs once afterwards."""
+    """Its unit would have waited 50 s; Daphne, which KillMode=process leaves behind, runs once afterwards, and so does
+    what is PartOf= the unit.
+    """
+    part = "[Unit]\nPartOf=supervisor.service\n[Service]\nExecStart=/bin/sleep infinity\n"
+    server.machine.write("/etc/systemd/system/beside.service", part)
+    server.machine.sh("systemctl daemon-reload; systemctl start beside")
     old = server.supervisord("distro")
     assert server.shown("supervisor", "MainPID") == str(old)
     server.machine.run("kill", "-9", old)
@@ -49,6 +54,7 @@ def test_a_killed_supervisord_of_the_distribution_is_started_through_its_unit(se
     assert server.shown("supervisor", "MainPID") == str(new)
     wait_for("one Daphne of its own", lambda: len(server.pids("daphne.*8002")) == 1)
     assert set(server.pids("daphne.*8002")) <= set(server.cgroup("supervisor"))
+    wait_for("what is part of it runs", lambda: server.shown("beside", "ActiveState") == "active")
 
 
 def test_a_killed_supervisord_that_had_no_unit_gets_one_of_its_own(server: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
-from harness.server import BIN, SHOP, SOCKET, Server
+from harness.server import BIN, BUILT, BY_HAND, CONF, SHOP, SOCKET, Server
 from harness.waiting import wait_for
 
 
@@ -72,10 +72,9 @@ def test_stop_duplicate(server: Server) -> None:
     """A second one by hand, after the socket was taken away for a moment."""
     keeper = server.supervisord("main")
     code = f"import os,sys; os.unlink('{SOCKET}'); os.execv(sys.argv[1], sys.argv[1:])"
-    by_hand = ("systemd-run", "--quiet", "--scope", "setpriv", "--reuid=deploy", "--regid=deploy", "--init-groups")
     conf = f"{SHOP}/supervisord.conf"
     server.machine.run("systemctl", "stop", "paramedic")
-    server.machine.run(*by_hand, "python3", "-c", code, BIN / "supervisord", "-c", conf)
+    server.machine.run(*BY_HAND, "python3", "-c", code, BIN / "supervisord", "-c", conf)
     wait_for("two daemons", lambda: len(server.pids(f"supervisord -c {conf}")) == 2, 20)
     server.machine.run("systemctl", "start", "paramedic")
     server.healed("stop_duplicate", 120)
@@ -137,6 +136,42 @@ def test_chain_reload_through_a_touch_file_in_home(server: Server) -> None:
     server.policy("  []")
 
 
+def test_reload_uwsgi(server: Server) -> None:
+    """HUP to a master built from source, which is the same process afterwards; the wheel would not survive it."""
+    machine, drop_in = server.machine, "/etc/systemd/system/shop.service.d/built.conf"
+    words = f"ExecStart={BUILT} --ini {SHOP}/uwsgi.ini --home {BIN.parent}"
+    machine.write(drop_in, f"[Service]\nExecStart=\n{words}\n")
+    machine.sh("systemctl daemon-reload; systemctl restart shop")
+    master = int(server.shown("shop", "MainPID"))
+    wait_for("it serves", lambda: server.http_status() == 200, 30)
+    server.leak()
+    old = server.pids("uwsgi --ini")
+    server.policy(_once("whole", "uwsgi", "reload_uwsgi", "uss > 300 MiB"))
+    server.healed("reload_uwsgi", 120, "")
+    assert set(old) & set(server.pids("uwsgi --ini")) == {master} == {int(server.shown("shop", "MainPID"))}
+    assert server.http_status() == 200
+    server.policy("  []")
+    machine.path(drop_in).unlink()
+    machine.sh("systemctl daemon-reload; systemctl restart shop")
+    wait_for("it serves", lambda: server.http_status() == 200, 30)
+
+
+def test_restart_supervisord_in_place_of_a_foreign_one(server: Server) -> None:
+    """Another conf's daemon of the same user took the path, and a person's policy lets it be replaced."""
+    machine, ours, other = server.machine, f"{SHOP}/supervisord.conf", f"{SHOP}/other.conf"
+    replace = "restart_supervisord: { replace: true }"
+    server.policy(_once("replaced", "supervisor", replace, "diagnosis is daemon-foreign"))
+    machine.write(other, CONF.replace("supervisord.pid", "other.pid").replace("supervisord.log", "other.log"))
+    server.ctl("main", "shutdown")
+    wait_for("it has left", lambda: not server.pids(f"supervisord -c {ours}"), 20)
+    machine.run(*BY_HAND, BIN / "supervisord", "-c", other)
+    server.healed("restart_supervisord")
+    assert server.pids(f"supervisord -c {other}") == []
+    assert server.pids(f"supervisord -c {ours}") == [server.supervisord("main")]
+    wait_for("its program runs", lambda: "RUNNING" in server.ctl("main"), 20)
+    server.policy("  []")
+
+
 def test_run_outside_of_the_sandbox(server: Server) -> None:
     """A person's own program writes where the agent cannot."""
     run = "run: { argv: [/usr/bin/touch, /etc/ran-outside] }"
@@ -153,10 +188,7 @@ def test_start_uwsgi_through_its_unit(server: Server) -> None:
     server.healed("start_uwsgi", 120)
     new = int(server.shown("shop", "MainPID"))
     assert new not in (0, old)
-    assert (
-        server.machine.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:8000/").stdout
-        == "200"
-    )
+    assert server.http_status() == 200
 
 
 def test_notices_reach_the_pager_outside_of_the_sandbox(server: Server) -> None:
