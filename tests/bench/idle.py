@@ -42,6 +42,8 @@ while True:
     except ChildProcessError:
         break
 """
+# What the agent looks at in every pass, as far as Monit can: it knows neither the states of Supervisor's programs, nor
+# uWSGI's stats, PSI, USS and PSS, nor whether it is the right process that listens.
 MONITRC = """set daemon 1
 set log {folder}/monit.log
 set idfile {folder}/monit.id
@@ -49,13 +51,36 @@ set statefile {folder}/monit.state
 set pidfile {folder}/monit.pid
 check process supervisord with pidfile {folder}/tmp/supervisord.pid
   if failed unixsocket {socket} then alert
+check file socket path {socket}
+  if does not exist then alert
+  if failed permission 1700 then alert
+  if failed uid {uid} then alert
+check file link path {socket.parent}/.paramedic-{agent}/{socket.name}
+  if does not exist then alert
+check file conf path {conf}
+  if changed timestamp then alert
+check file log path {conf.parent}/supervisord.log
+  if does not exist then alert
+check file program_log path {conf.parent}/daphne.log
+  if does not exist then alert
 check process daphne with pidfile {folder}/tmp/daphne.pid
+  if failed host 127.0.0.1 port {daphne_port} then alert
   if total memory > 4 GB for 5 cycles then alert
 check process uwsgi with pidfile {folder}/tmp/uwsgi.pid
+  if failed unixsocket {folder}/tmp/stats.sock then alert
   if total memory > 16 GB for 5 cycles then alert
+check file stats path {folder}/tmp/stats.sock
+  if does not exist then alert
+check file ini path {ini}
+  if changed timestamp then alert
+check file touch path {touch}
+  if changed timestamp then alert
 check system host
   if memory usage > 85% for 5 cycles then alert
   if swap usage > 50% for 5 cycles then alert
+"""
+WORKER = """check process worker{id} with pidfile {folder}/tmp/worker{id}.pid
+  if memory usage > 300 MB for 5 cycles then alert
 """
 
 
@@ -158,7 +183,12 @@ def start_monit(stack: EmbeddedStack) -> int:
     conf = stack.folder / "monitrc"
     daphne = wait_for("Daphne runs", stack.daphnes)
     (stack.folder / "tmp" / "daphne.pid").write_text(f"{daphne[0]}\n")
-    conf.write_text(MONITRC.format(folder=stack.folder, socket=stack.socket))
+    told = {name: getattr(stack, name) for name in ("folder", "socket", "conf", "ini", "touch", "uid", "daphne_port")}
+    text = MONITRC.format(agent=stack.agent_owner.uid if stack.agent_owner else os.geteuid(), **told)
+    for number, pid in stack.worker_pids().items():
+        (stack.folder / "tmp" / f"worker{number}.pid").write_text(f"{pid}\n")
+        text += WORKER.format(id=number, folder=stack.folder)
+    conf.write_text(text)
     conf.chmod(0o600)
     child = stack.spawn(["monit", "-I", "-c", conf], stack.agent_owner, "monit.out", stack.folder)
     log = stack.folder / "monit.log"

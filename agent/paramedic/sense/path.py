@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from paramedic.host import files, relaying, systemd
 from paramedic.host.proc import Proc, readable
@@ -48,8 +46,12 @@ class Holders:
 
 def named(path: str, seen: Sequence[Listener]) -> list[Listener]:
     """The listeners bound as this path or, as supervisord binds, as `<path>.<pid>`; alive although unlinked."""
-    bound = re.compile(re.escape(path) + r"(\.\d+)?")
-    return [listener for listener in seen if bound.fullmatch(listener.name)]
+    stem = f"{path}."
+    return [
+        one
+        for one in seen
+        if one.name == path or (one.name.startswith(stem) and one.name.removeprefix(stem).isdecimal())
+    ]
 
 
 def kept_inode(path: str | None) -> int | None:
@@ -99,7 +101,9 @@ def is_listening(path: str) -> bool:
 
 def sees_same_folder(pid: int, path: str, proc: Proc) -> bool:
     """Whether a process finds our very folder at that place; anybody may bind that name in a tree of their own."""
-    parent = str(Path(path).parent)
+    if all(proc.link(pid, name) == os.readlink(f"/proc/self/{name}") for name in ("ns/mnt", "root")):
+        return True
+    parent = os.path.dirname(path)
     try:
         return os.path.samestat(os.stat(f"{proc.root}/{pid}/root{os.path.realpath(parent)}"), os.stat(parent))
     except FileNotFoundError:
@@ -111,6 +115,6 @@ def sees_same_folder(pid: int, path: str, proc: Proc) -> bool:
 def folder_of(path: str) -> FolderReading | None:
     """The folder of a path, as it is."""
     with contextlib.suppress(OSError):
-        found = os.stat(Path(path).parent)
+        found = os.stat(os.path.dirname(path))
         return FolderReading(found.st_uid, found.st_gid, found.st_mode & 0o7777)
     return None

@@ -75,8 +75,7 @@ class SocketSensor:
 
     def _user(self, owner: Holder | None) -> tuple[int, int]:
         """(uid, gid) of the server's process; -1 where it has no single one."""
-        pid = owner.identity.pid if owner else 0
-        uid, gid = self._proc.uid(pid), self._proc.gid(pid)
+        uid, gid = self._proc.ids(owner.identity.pid if owner else 0)
         return (-1, -1) if uid is None or gid is None else (uid, gid)
 
     def _as_it_was(self, known: SocketKnown | None, owner: Holder | None) -> tuple[int, int, int]:
