@@ -178,6 +178,28 @@ def test_a_worker_that_hangs_in_its_start_is_told_and_by_policy_ended_so_that_th
     assert stack.status(stack.uwsgi_port) == 200
 
 
+def test_that_the_app_loaded_a_moment_ago_does_not_count_for_a_worker_that_hangs(lone_stack: EmbeddedStack) -> None:
+    """It hangs over something that no file of the app shows, such as a database."""
+    stack = lone_stack
+    stack.uwsgi_extra = ", boot: 2s"
+    flag = hang_app(stack)
+    flag.unlink()
+    stack.start_uwsgi()
+    one = ONE.format(do="recycle_worker", watch="uwsgi.worker", when="name == 1 and rss > 1 MiB", cooldown="1h")
+    kill = ONE.format(
+        do="recycle_worker: { stuck: kill }", watch="uwsgi", when="diagnosis is chain-stalled", cooldown="1s"
+    )
+    stack.add_policies(one + kill.replace("policies:\n", "").replace("name: fat", "name: stalled"))
+    stack.start_agent()
+    action(stack, "gave up")
+    flag.touch()
+    stack.touch.touch()
+    told = stack.incident("stalled", "refused", 60)
+    assert "did not end within 2s" in told["actions"][-1]["detail"]
+    flag.unlink()
+    stack.incident("stalled", "healed", 60)
+
+
 def test_an_app_that_hangs_while_it_loads_is_not_reloaded_onto(lone_stack: EmbeddedStack) -> None:
     stack = lone_stack
     stack.uwsgi_extra = ", boot: 1s"
@@ -329,6 +351,44 @@ def test_a_worker_busy_beyond_its_mercy_is_never_cut_off_by_recycling(lone_stack
     held.join(20)
     assert status == [200]
     wait_for("it left after its request", lambda: stack.worker_pids()[busy] != pids[busy], 20)
+
+
+def test_where_all_others_are_busy_the_idle_worker_is_not_sent_away(lone_stack: EmbeddedStack) -> None:
+    """uWSGI says that a busy worker accepts, too."""
+    stack = lone_stack
+    stack.ini.write_text(stack.ini.read_text().replace("processes = 4", "processes = 2"))
+    stack.start_uwsgi()
+    pids = stack.worker_pids()
+    held = hold(stack, "/slow/16")
+    (idle,) = [worker["id"] for worker in stack.workers() if worker["status"] == "idle"]
+    add(stack, "recycle_worker", when=f"name == {idle} and rss > 1 MiB")
+    stack.start_agent()
+    assert "no other worker was free within 5 s" in action(stack, "refused")["detail"]
+    assert stack.worker_pids() == pids
+    for thread in held:
+        thread.join(20)
+
+
+def test_an_agent_goes_on_while_a_master_does_not_answer_and_leaves_its_workers_alone(
+    lone_stack: EmbeddedStack,
+) -> None:
+    stack = lone_stack
+    master = stack.start_uwsgi()
+    daemon = stack.start_supervisord()
+    pids = stack.worker_pids()
+    add(stack, "chain_reload", when="rss > 1 MiB", cooldown="1h")
+    os.kill(master, signal.SIGSTOP)
+    try:
+        stack.start_agent()
+        told = stack.incident("uwsgi-unreachable", deadline_s=30)
+        assert "gave no answer within" in told["evidence"]
+        stack.socket.unlink()
+        stack.incident("socket-lost", "healed", 30)
+    finally:
+        os.kill(master, signal.SIGCONT)
+    assert stack.supervisords() == [daemon]
+    assert stack.worker_pids() == pids
+    assert not any(incident["actions"] for incident in stack.history() if incident["policy"] == "fat")
 
 
 def test_a_master_that_does_not_answer_is_told_with_the_memory_of_its_tree(lone_stack: EmbeddedStack) -> None:

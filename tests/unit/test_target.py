@@ -85,6 +85,17 @@ def test_an_instance_that_nobody_can_measure_is_not_the_largest(api: SubjectFact
     assert target("recycle_worker", HOST, facts(subject(HOST, MEMORY), api, instance(WEB, 1 * MIB))) == WEB
 
 
+def test_one_that_grew_comes_before_a_larger_one_that_was_large_at_once_or_cannot_be_told() -> None:
+    always = instance(API, 5000 * MIB, uss=5000 * MIB, baseline_uss=5000 * MIB)
+    grown = instance(WEB, 400 * MIB, uss=300 * MIB, baseline_uss=100 * MIB)
+    unknown = instance(API, 5000 * MIB, uss=Unknown("not read"))
+    grown_less = instance(API, 5000 * MIB, uss=5000 * MIB, baseline_uss=4900 * MIB)
+    for beside in (always, unknown, grown_less):
+        assert target("recycle_worker", HOST, facts(subject(HOST, MEMORY), beside, grown)) == WEB
+    was_large = instance(WEB, 9000 * MIB, uss=100 * MIB)
+    assert target("recycle_worker", HOST, facts(subject(HOST, MEMORY), was_large, unknown)) == API
+
+
 def test_a_worker_that_vanished_stays_its_own_target() -> None:
     assert target("recycle_worker", WORKER, facts(instance(WEB, 300 * MIB))) == WORKER
 
@@ -105,6 +116,17 @@ def test_recycling_is_held_where_it_gives_nothing_back() -> None:
         of = policy("recycle_worker", about.kind, when)
         assert guard(first(of, about, still)) == "cannot help", about
         assert guard(first(of, about)) == "act", about
+
+
+def test_what_is_little_of_a_hosts_memory_is_worth_it_to_a_policy_on_the_instance_only() -> None:
+    large = subject(HOST, {"memory.total": 32_000 * MIB})
+    little = facts(large, instance(WEB, 300 * MIB, uss=130 * MIB))
+    of_host = policy("recycle_worker", "host", "memory.used_percent > 80 %")
+    held = first(of_host, HOST, little)
+    assert isinstance(held, Hold)
+    assert (held.guard, "little of the host's memory" in held.reason) == ("cannot help", True)
+    assert guard(first(policy("recycle_worker", "uwsgi", "uss > 1 MiB"), WEB, little)) == "act"
+    assert guard(first(of_host, HOST, facts(large, instance(WEB, 900 * MIB, uss=800 * MIB)))) == "act"
 
 
 def test_a_fat_worker_of_a_small_instance_is_recycled() -> None:

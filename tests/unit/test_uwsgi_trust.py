@@ -148,6 +148,10 @@ def test_no_name_is_looked_up_in_a_pass(host: str) -> None:
         ("goodbye to uWSGI.\n*** Starting uWSGI 2.0.31\nGET / 200\n", False, False),
         ("OOPS\nneed-app requested, destroying the instance...\ngoodbye to uWSGI.\n", False, False),
         ("\n\n", False, True),
+        ("Thu Nov 26 22:00:00 2026 - SIGINT/SIGTERM received...killing workers...\n", True, False),
+        ("Not Found: /goodbye to uWSGI.\n", False, False),
+        ("2026-11-26 22:00:00,123 WARNING /goodbye to uWSGI.\n", False, False),
+        ("no user called goodbye to uWSGI.\n", False, False),
     ],
 )
 def test_the_log_says_whether_it_was_an_ordered_end(tmp_path: Path, text: str, farewell: bool, untold: bool) -> None:

@@ -55,8 +55,8 @@ with os.fdopen(int(listing), 'w') as file:
 """
 
 
-def prove_loads(reading: UwsgiReading, job: Job) -> Preflight:
-    """What the import said; raises Refused unless the app on disk loads."""
+def prove_loads(reading: UwsgiReading, job: Job, anew: bool = False) -> Preflight:
+    """What the import said, `anew` or lately; raises Refused unless the app on disk loads."""
     plan = recipe.load(recipe.path_of(job.settings.state_dir, f"uwsgi-{reading.conf.name}"))
     if plan is None and reading.uid == 0:
         raise Refused("it runs as root, and how it was launched was not recorded yet")
@@ -64,7 +64,7 @@ def prove_loads(reading: UwsgiReading, job: Job) -> Preflight:
     if untrusted:
         raise Refused(untrusted)
     kept = f"{job.settings.state_dir}/preflights/{reading.conf.name}.json"
-    found = preflight(reading, job.proc, clock.wall(), kept)
+    found = preflight(reading, job.proc, clock.wall(), "" if anew else kept)
     if found.result != LOADS:
         raise Refused(found.detail, found)
     return found
@@ -114,7 +114,7 @@ def _import(conf: UwsgiConf, place: _Place, wall: float, kept: str) -> Preflight
     asked = [list(argv), folder, place.person.uid, sorted(env.items())]
     if kept and is_unchanged(kept, asked, wall):
         return Preflight(LOADS, "", wall)
-    result = launch.attempt(_recipe(argv, env, folder, place), conf.boot_s)
+    result = launch.attempt(_recipe(argv, env, folder, place), conf.boot_s, expendable=True)
     found = _judged(result, conf, argv[0], wall)
     if found.result == LOADS and kept and result.answer:
         with contextlib.suppress(OSError):  # it is only asked again then

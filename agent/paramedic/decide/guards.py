@@ -7,6 +7,7 @@ from collections.abc import Callable
 from paramedic.decide.breaker import breaker
 from paramedic.decide.case import Case, Situation
 from paramedic.decide.ladder import looks_back_s
+from paramedic.decide.worth import OF_HOST, growth_of
 from paramedic.model.actions import ACTIONS, NOTIFY, is_disruptive
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 from paramedic.model.record import Act, Hold, Status
@@ -15,7 +16,6 @@ from paramedic.model.vocabulary import OK
 
 RECLAIMS = ("recycle_worker", "chain_reload", "reload_uwsgi")
 WORTHWHILE_SHARE = 0.1
-WORTHWHILE_GROWTH = 1.2
 COUNTED = (Status.RUNNING, Status.DONE, Status.MET, Status.MISSED)
 HOST = Subject("host", "host")
 Guard = Callable[[Case, Act, Situation], Hold | None]
@@ -222,14 +222,17 @@ def cannot_help(case: Case, act: Act, situation: Situation) -> Hold | None:
     host = situation.facts.subjects.get(HOST)
     if instance is None or host is None:
         return None
-    uss, baseline = instance.fields.get("uss"), instance.fields.get("baseline_uss")
+    growth, is_host = growth_of(instance), case.subject.kind == "host"
     rss, total = instance.fields.get("rss"), host.fields.get("memory.total")
-    if isinstance(uss, int | float) and isinstance(baseline, int | float):
-        if uss >= WORTHWHILE_GROWTH * baseline:
+    if growth is not None:
+        is_little = is_host and isinstance(total, int | float) and growth < OF_HOST * total
+        if growth and not is_little:
             return None
-        because = f"{instance.subject} holds {render_bytes(uss)} and held {render_bytes(baseline)} after its start"
+        uss, baseline = (render_bytes(float(str(instance.fields[name]))) for name in ("uss", "baseline_uss"))
+        because = f"{instance.subject} holds {uss} and held {baseline} after its start"
+        because += ", which is little of the host's memory" if growth else ""
         return _held_by_others(case, because, host, "find who holds the memory")
-    if case.subject.kind != "host" or not isinstance(rss, int | float) or not isinstance(total, int | float):
+    if not is_host or not isinstance(rss, int | float) or not isinstance(total, int | float):
         return None
     if rss >= WORTHWHILE_SHARE * total:
         return None

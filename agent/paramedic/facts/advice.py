@@ -5,12 +5,11 @@ What is undecided in an ini, because a loop, a condition or another place may se
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from paramedic.model.stack import UwsgiConf
-from paramedic.model.units import render_seconds
+from paramedic.model.units import numbers_of, render_seconds
 
 CLEANED = ("/tmp/", "/var/tmp/")  # noqa: S108 (named, not used)
 THREADS_FIXED = (2, 0, 28)
@@ -41,14 +40,8 @@ def advise(conf: UwsgiConf, version: str) -> tuple[Advice, ...]:
     """Every piece of advice on this ini; `version` as the stats server tells it, "" if unknown."""
     if conf.is_emperor:
         return ()
-    audited = Audited(conf, _numbers(version))
+    audited = Audited(conf, numbers_of(version))
     return tuple(advice for rule in RULES.values() if (advice := rule(audited)))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """`2.0.21-debian` as (2, 0, 21)."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(number) for number in found[0].split(".")[:4]) if found else ()
 
 
 def _master(audited: Audited) -> Advice | None:

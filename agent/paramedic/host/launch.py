@@ -52,12 +52,12 @@ def _start(path: str, recipe: Recipe, name: str, foreground: bool) -> Result:
     return run((systemd.SYSTEMD_RUN, *unit, *options, *launch, path), START_DEADLINE_S, _OUR_ENV)
 
 
-def attempt(recipe: Recipe, deadline_s: float, stdin: bytes = b"") -> Result:
+def attempt(recipe: Recipe, deadline_s: float, stdin: bytes = b"", expendable: bool = False) -> Result:
     """Run the recipe's program once to its end, as it would be started; what it writes to TRIED_FD is the answer.
 
     Where systemd is, in a transient unit: its memory is not the agent's, and the agent's sandbox does not falsify what
-    it finds. What has a memory limit of its own goes first when memory runs out: an app's import is not worth a worker,
-    a person's notice is. What it is given goes through stdin: unit properties are public.
+    it finds. What is expendable goes first when memory runs out: an app's import is not worth a worker, a person's
+    notice is. What it is given goes through stdin: unit properties are public.
     """
     launch = (sys.executable, "-I", "-m", "paramedic.host.launch", "--try")
     given = json.dumps(asdict(replace(recipe, output=None))).encode() + b"\n" + stdin
@@ -68,7 +68,9 @@ def attempt(recipe: Recipe, deadline_s: float, stdin: bytes = b"") -> Result:
     options = [f"--property=RuntimeMaxSec={math.ceil(deadline_s)}"]
     most = recipe.limits.get("RLIMIT_AS", (resource.RLIM_INFINITY,))[0]
     if most != resource.RLIM_INFINITY:
-        options += [f"--property=MemoryMax={most}", "--property=OOMScoreAdjust=1000"]
+        options.append(f"--property=MemoryMax={most}")
+    if expendable:
+        options.append("--property=OOMScoreAdjust=1000")
     words = (systemd.SYSTEMD_RUN, *unit, *options, *launch)
     result = run(words, deadline_s + _GRACE_S, _OUR_ENV, "/", given, answers=True)
     return replace(result, code=None) if time.monotonic() - began > deadline_s else result

@@ -8,7 +8,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from paramedic.host import inet, recipe, unix_diag
+from paramedic.host import files, inet, recipe, unix_diag
 from paramedic.host.proc import Proc
 from paramedic.host.processes import is_supervisord, same_file
 from paramedic.host.recipe import Recipe
@@ -101,10 +101,19 @@ def why_no_reload(master: Identity, proc: Proc) -> str | None:
 def taken_of(conf: UwsgiConf, proc: Proc) -> list[str]:
     """The addresses of its ini that somebody listens on now, though no master runs."""
     listening, listeners = inet.listening(proc), unix_diag.listeners()
-    names = {one.name for one in listeners}
+    names, inodes = {one.name for one in listeners}, {one.file_inode for one in listeners}
     found = []
     for address in conf.sockets:
         port = re.search(r":(\d{1,5})$", address)
-        if (port and int(port[1]) in listening) or (address.startswith(("/", "@")) and address in names):
+        is_named = address.startswith(("/", "@")) and address in names
+        if (port and int(port[1]) in listening) or is_named or _stands(address) in inodes:
             found.append(address)
     return found
+
+
+def _stands(address: str) -> int:
+    """The inode behind a path, whatever name its socket was bound by; -1 without one."""
+    try:
+        return files.number(os.stat(address)) if address.startswith("/") else -1
+    except OSError:
+        return -1

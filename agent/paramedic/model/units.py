@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PER = {name: size for name, size in SECONDS.items() if name != "ms"}
@@ -60,3 +62,9 @@ def render(value: float | int | str, dimension: str) -> str:
     if dimension == "seconds":
         return render_seconds(value)
     return f"{value:.4g} %" if dimension == "percent" else f"{value:g}"
+
+
+def numbers_of(version: str) -> tuple[int, ...]:
+    """`2.0.21-debian` as (2, 0, 21)."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(number) for number in found[0].split(".")[:4]) if found else ()

@@ -18,9 +18,10 @@ from paramedic.sense.uwsgi_argv import ini_argument, ini_of
 from paramedic.sense.uwsgi_files import split_section
 
 LOG_TAIL_BYTES = 64 * 1024
-# Anywhere in a line: log-date and log-format put something before it.
+# Before it stands at most a time (log-date): what strangers have an app log must not look like an order to stop.
+_PREFIX = r"^(?:[^/]{0,16}\d\d:\d\d[\d ,.:+TZ\])-]{0,24})?"
 _BEGAN = re.compile(r"\*\*\* Starting uWSGI |spawned uWSGI master process|Respawned uWSGI worker")
-_LEFT = re.compile(r"goodbye to uWSGI|SIGINT/SIG(TERM|QUIT) received\.\.\.killing workers")
+_LEFT = re.compile(_PREFIX + r"(?:goodbye to uWSGI\.|SIGINT/SIG(?:TERM|QUIT) received\.\.\.killing workers\.\.\.)\s*$")
 _BROKE = re.compile(r"need-app requested, destroying the instance|no app loaded\. GAME OVER")
 
 
