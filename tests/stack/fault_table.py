@@ -494,9 +494,19 @@ def suspended(site: Site) -> str:
 @row("daemon-hung", "it blocks in a write to a full pipe; its queue fills", "TERM, KILL, survivors settled, started")
 def blocked(site: Site) -> str:
     """A foreground daemon whose log nobody reads: it answers nobody and stops nobody's output from filling."""
-    stack = site.stack
-    stack.ctl("shutdown")
-    wait_for("the old daemon left", lambda: not stack.supervisords() and not stack.daphnes())
+    site.stack.ctl("shutdown")
+    wait_for("the old daemon left", lambda: not site.stack.supervisords() and not site.stack.daphnes())
+    with blocked_daemon(site.stack):
+        before = site.programs()
+        told = site.told("daemon-hung", "daemon-hung", "healed", 90)
+        assert [a["outcome"] for a in told["actions"]] == ["missed", "met"]
+        assert "connections wait in its queue" in told["evidence"]
+        return site.renewed(before)
+
+
+@contextlib.contextmanager
+def blocked_daemon(stack: EmbeddedStack) -> Iterator[int]:
+    """A supervisord that serves until its log has filled a pipe; its pid."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 16384)
     argv = [str(stack.supervisor_bin / "supervisord"), "-n", "-e", "blather", "-c", str(stack.conf)]
@@ -517,11 +527,7 @@ def blocked(site: Site) -> str:
     stack.children.append(child)
     try:
         wait_for("its Daphne answers", lambda: stack.status(stack.daphne_port) == 200)
-        before = site.programs()
-        told = site.told("daemon-hung", "daemon-hung", "healed", 90)
-        assert [a["outcome"] for a in told["actions"]] == ["missed", "met"]
-        assert "connections wait in its queue" in told["evidence"]
-        return site.renewed(before)
+        yield child.pid
     finally:
         os.close(reader)
 

@@ -6,12 +6,14 @@ import os
 import signal
 import sqlite3
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.processes import is_alive
 from harness.stack import BIN, EmbeddedStack, Owner
 from harness.waiting import stays, wait_for
+from stack.fault_table import blocked_daemon
 
 
 def is_up(stack: EmbeddedStack) -> bool:
@@ -155,3 +157,49 @@ def test_a_strangers_process_with_our_command_line_changes_nothing(stack: Embedd
     wait_for("the same socket is back", lambda: stack.socket.exists() and stack.socket.stat().st_ino == inode)
     assert daemon in stack.supervisords()
     assert is_alive(stranger.pid)
+
+
+NAMED = "import os, signal, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\n"
+
+
+def take_the_name(stack: EmbeddedStack, uid: int) -> int:
+    """A process of this user listens under the name that supervisord binds, without its path."""
+    bound = Path(f"{stack.socket}.7")
+    code = f"{NAMED}os.setgroups([])\nos.setgid({uid})\nos.setuid({uid})\nsignal.pause()\n"
+    pid = stack.spawn([sys.executable, "-c", code, bound], None, "named.log").pid
+    wait_for("it listens there", bound.exists)
+    wait_for("it is that user", lambda: os.stat(f"/proc/{pid}").st_uid == uid)
+    bound.unlink()
+    return pid
+
+
+def test_a_stranger_who_took_name_and_command_line_does_not_keep_a_dead_daemon_from_its_start(
+    stack: EmbeddedStack,
+) -> None:
+    if stack.owner is None or stack.agent_owner is not None or os.geteuid() != 0:
+        pytest.skip("needs an agent as root: nobody else sees who listens")
+    daemon = stack.start_supervisord()
+    stack.start_agent()
+    script = stack.folder / "supervisord"
+    script.write_text("import signal; signal.pause()\n")
+    stranger = stack.spawn([sys.executable, script, "-c", stack.conf], Owner(61000, 61000), "stranger.log")
+    named = take_the_name(stack, 61000)
+    stack.end(daemon)
+    stack.incident("daemon-dead", "healed", 40)
+    assert is_alive(stranger.pid)
+    assert is_alive(named)
+
+
+def test_a_hung_daemon_is_not_stopped_where_the_start_could_not_work(lone_stack: EmbeddedStack) -> None:
+    """Somebody who may run this conf still listens under its name."""
+    stack = lone_stack
+    if os.geteuid() != 0:
+        pytest.skip("needs root: it listens as root")
+    with blocked_daemon(stack) as daemon:
+        take_the_name(stack, 0)
+        daphnes = stack.daphnes()
+        stack.start_agent()
+        told = stack.incident("daemon-hung", "refused", 90)
+        assert "somebody still listens" in told["actions"][-1]["detail"]
+        assert is_alive(daemon)
+        assert stack.daphnes() == daphnes

@@ -82,7 +82,7 @@ def test_look_names_what_stands_there_without_following_links(tmp_path: Path) ->
 def test_a_kept_link_is_linked_back_and_reaches_the_same_server(tmp_path: Path) -> None:
     path, kept = tmp_path / "s.sock", files.keep_link(str(tmp_path / "s.sock"))
     with listening(path):
-        inode = path.stat().st_ino
+        inode = files.number(path.stat())
         files.refresh_link(str(path), kept, inode)
         assert Path(kept).parent.stat().st_mode & 0o777 == 0o700
         path.unlink()
@@ -94,7 +94,7 @@ def test_a_kept_link_is_linked_back_and_reaches_the_same_server(tmp_path: Path) 
 def test_linking_back_never_overwrites_and_never_links_another_inode(tmp_path: Path) -> None:
     path, kept = tmp_path / "s.sock", files.keep_link(str(tmp_path / "s.sock"))
     with listening(path):
-        inode = path.stat().st_ino
+        inode = files.number(path.stat())
         files.refresh_link(str(path), kept, inode)
         with pytest.raises(FileExistsError):
             files.link_back(kept, str(path), inode)
@@ -132,16 +132,16 @@ def test_a_link_on_the_way_is_followed_but_not_out_of_a_world_writable_folder(tm
 def test_moving_aside_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     path.write_text("precious")
-    aside = files.move_aside(str(path), "1", path.stat().st_ino)
+    aside = files.move_aside(str(path), "1", files.number(path.stat()))
     assert aside is not None
     assert Path(aside).read_text() == "precious"
     path.write_text("second")
-    second = files.move_aside(str(path), "1", path.stat().st_ino)
+    second = files.move_aside(str(path), "1", files.number(path.stat()))
     assert (second, Path(second or "").read_text()) == (f"{aside}-2", "second")
     assert Path(aside).read_text() == "precious"
     (path).mkdir()
     (path / "inside").write_text("deep")
-    folder = files.move_aside(str(path), "2", path.stat().st_ino)
+    folder = files.move_aside(str(path), "2", files.number(path.stat()))
     assert folder is not None
     assert (Path(folder) / "inside").read_text() == "deep"
 
@@ -149,9 +149,9 @@ def test_moving_aside_loses_nothing(tmp_path: Path) -> None:
 def test_moving_aside_removes_only_what_is_empty_or_dead(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     path.touch()
-    assert files.move_aside(str(path), "1", path.stat().st_ino) is None
+    assert files.move_aside(str(path), "1", files.number(path.stat())) is None
     path.symlink_to("/etc/passwd")
-    link = files.move_aside(str(path), "2", path.lstat().st_ino)
+    link = files.move_aside(str(path), "2", files.number(path.lstat()))
     assert link is not None
     assert os.readlink(link) == "/etc/passwd"
     assert [p.name for p in tmp_path.iterdir()] == ["s.sock.aside-2"]
@@ -172,7 +172,7 @@ def test_what_changed_since_it_was_judged_is_put_back(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     path.write_text("new")
     with pytest.raises(OSError, match="something else stands there now"):
-        files.move_aside(str(path), "1", path.stat().st_ino + 1)
+        files.move_aside(str(path), "1", files.number(path.stat()) + 1)
     assert path.read_text() == "new"
 
 
@@ -204,7 +204,7 @@ def test_private_files_are_private_and_whole(tmp_path: Path) -> None:
 def test_the_kernel_tells_the_inode_of_a_deleted_listening_socket(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     with listening(path):
-        inode = path.stat().st_ino
+        inode = files.number(path.stat())
         path.unlink()
         found = [x for x in listeners() if x.name == str(path)]
         assert [x.file_inode for x in found] == [inode]

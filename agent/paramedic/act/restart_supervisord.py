@@ -14,8 +14,9 @@ from paramedic.act.rungs import free, restore
 from paramedic.act.supersede import children_of, prove_hung, prove_settleable, replace_foreign, settle_all, stop_hung
 from paramedic.host import files, launch, unix_diag
 from paramedic.host.busy import now_is_no_time
-from paramedic.host.processes import running, same_file
-from paramedic.model.readings import Holder, PathKind
+from paramedic.host.proc import Proc
+from paramedic.host.processes import of_conf, same_file, trusted_uids, uids_of, walk
+from paramedic.model.readings import Holder, Identity, PathKind
 from paramedic.model.record import Report
 from paramedic.model.stack import SupervisorConf
 from paramedic.model.supervision import SupervisorReading
@@ -33,8 +34,8 @@ def restart_supervisord(job: Job) -> Report:
         if foreign is not None and reading.daemon is not None:
             return Report(False, f"{replace_foreign(foreign, job)}; {_give_back(job, reading)}")
         is_hung = prove_hung(reading, job.proc) if reading.daemon is not None else False
-        if not is_hung and foreign is None:
-            prove_gone(job, conf)
+        if foreign is None:
+            prove_gone(job, conf, reading if is_hung else None)
         path, plan = plan_of(job, conf.name)
         wait = now_is_no_time()
         if wait:
@@ -80,18 +81,31 @@ def _give_back(job: Job, reading: SupervisorReading) -> str:
     return restore(guarded, job.proc, job.stamp, lambda place: prove_running(place, reading.conf, guarded.owner))
 
 
-def prove_gone(job: Job, conf: SupervisorConf) -> None:
-    """No process runs this conf, and nobody listens at its socket or, though unlinked, under its name."""
-    found = running(conf.conf, job.proc)
+def prove_gone(job: Job, conf: SupervisorConf, hung: SupervisorReading | None = None) -> None:
+    """No process runs this conf, and nobody listens at its socket or, though unlinked, under its name; but for the
+    `hung` daemon, which is to be stopped, and for users who may not run this conf: anybody can take a name.
+    """
+    user = next((entry.user for entry in job.settings.stack.supervisor if entry.name == conf.name), None)
+    daemon = hung.daemon if hung else None
+    found = [row.identity for row in of_conf(walk(job.proc), conf.conf, job.proc, user) if row.identity != daemon]
     if found:
         raise Refused(f"supervisord {found[0].pid} runs this conf")
     if conf.socket is None:
         raise Refused("its conf has no [unix_http_server] file, so a start could not be verified")
-    bound = re.compile(re.escape(conf.socket) + r"(\.\d+)?")
-    if any(bound.fullmatch(listener.name) for listener in unix_diag.listeners()):
-        raise Refused(f"somebody still listens on a socket that was bound as {conf.socket}")
-    if files.look(conf.socket).kind is PathKind.SOCKET and files.is_listening(conf.socket):
+    may, bound = trusted_uids(conf.conf) | uids_of(user), re.compile(re.escape(conf.socket) + r"(\.\d+)?")
+    for listener in unix_diag.listeners():
+        if bound.fullmatch(listener.name) and not _is_nobodys(listener.socket_inode, may, daemon, job.proc):
+            raise Refused(f"somebody still listens on a socket that was bound as {conf.socket}")
+    at = files.look(conf.socket)
+    is_its_own = hung is not None and at.inode == hung.listening_inode
+    if at.kind is PathKind.SOCKET and not is_its_own and files.is_listening(conf.socket):
         raise Refused(f"another server listens at {conf.socket}")
+
+
+def _is_nobodys(socket_inode: int, may: set[int], daemon: Identity | None, proc: Proc) -> bool:
+    """Whether only the hung daemon, or users who may not run this conf, hold that socket."""
+    holders = proc.holders(socket_inode)
+    return bool(holders) and all(one == daemon or proc.uid(one.pid) not in may for one in holders)
 
 
 def _clear(conf: SupervisorConf, job: Job) -> list[str]:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from paramedic.host import inodes
 from paramedic.host.failpoint import reached
 from paramedic.host.folders import folder, private, rename_noreplace
 from paramedic.model.readings import PathKind, PathReading
@@ -27,8 +28,8 @@ _NAME_IT = "if that is right, write it as stack.uwsgi.NAME.chain_reload"
 
 
 def number(found: os.stat_result) -> int:
-    """The inode number as the kernel's unix_diag tells it: its low 32 bits."""
-    return found.st_ino & 0xFFFFFFFF
+    """The inode number together with its file system, as unix_diag tells it of a listening socket."""
+    return inodes.of_file(found)
 
 
 def look(path: str) -> PathReading:

@@ -93,12 +93,6 @@ def same_file(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def running(conf: str, proc: Proc) -> list[Identity]:
-    """Every living supervisord of this conf, whoever runs it: the full walk."""
-    found = [row for row, used in supervisords(walk(proc), proc) if same_file(used, conf)]
-    return [row.identity for row in found if sees_same_file(row.identity.pid, conf, proc)]
-
-
 def uids_of(user: str | None) -> set[int]:
     """The uid of a user by name or number; empty where there is none."""
     with contextlib.suppress(KeyError):

@@ -85,9 +85,13 @@ class Relay:
                 return
 
     def _is_superseded(self) -> bool:
-        """Whether something else stands at the path; at first it may take a moment until we do."""
+        """Whether something else stands at the path; at first it may take a moment until we do. Not while we may not
+        look: whoever gets there is carried.
+        """
         try:
             is_ours = os.lstat(self.path).st_ino == self.inode
+        except PermissionError:
+            return False
         except OSError:
             is_ours = False
         self.was_seen = self.was_seen or is_ours
@@ -172,10 +176,24 @@ class Relay:
                 os.unlink(aside)
 
 
-def drop(uid: int, gid: int) -> None:
-    """Become the daemon's user, and stay able to open /proc/self/fd (prctl(2), PR_SET_DUMPABLE)."""
+def groups_of(pid: int, daemon: int) -> list[int]:
+    """The supplementary groups of the process behind the pidfd `daemon`; none where it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            line = next((line for line in status if line.startswith("Groups:")), "")
+    except OSError:
+        return []
+    poll = select.poll()
+    poll.register(daemon, select.POLLIN)
+    return [] if poll.poll(0) else [int(word) for word in line.split()[1:]]
+
+
+def drop(uid: int, gid: int, groups: list[int]) -> None:
+    """Become the daemon's user with its groups, which may be what lets it into the folder of its socket, and stay able
+    to open /proc/self/fd (prctl(2), PR_SET_DUMPABLE).
+    """
     if os.geteuid() == 0 and uid != 0:
-        os.setgroups([])
+        os.setgroups(groups)
         os.setgid(gid)
         os.setuid(uid)
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
@@ -223,7 +241,7 @@ def main(words: list[str]) -> None:
         detach()
     let_go()
     os.chdir("/")
-    drop(uid, gid)
+    drop(uid, gid, groups_of(int(words[7]), daemon))
     relay.run()
 
 

@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from paramedic.host import files, folders, pidfd, systemd, texts
+from paramedic.host import files, folders, inodes, pidfd, systemd, texts
 from paramedic.host.commands import run
 from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
@@ -82,9 +82,9 @@ def recognise(path: str, at: PathReading, holder: Identity, uid: int, proc: Proc
     if len(words) != WORDS or words[-1] != path or proc.uid(holder.pid) not in (0, uid):
         return None
     with contextlib.suppress(ValueError):
-        inode, live_inode, pid, start = (int(word) for word in words[5:9])
-        relay = Relay(holder, inode & 0xFFFFFFFF, Identity(pid, start), live_inode)
-        return relay if relay.inode == at.inode and proc.is_alive(relay.process) else None
+        own, live_inode, pid, start = (int(word) for word in words[5:9])
+        relay = Relay(holder, at.inode, Identity(pid, start), live_inode)
+        return relay if inodes.is_same(at.inode, own) and proc.is_alive(relay.process) else None
     return None
 
 
@@ -104,10 +104,10 @@ def start(wanted: Wanted, proc: Proc) -> Relay:
         os.chmod(name, wanted.mode | STICKY, dir_fd=kept)
         listener.listen(BACKLOG)
         reached("relay bound")
-        inode = files.number(os.stat(name, dir_fd=kept, follow_symlinks=False))
-        process = _spawn(wanted, listener.fileno(), os.stat(name, dir_fd=kept).st_ino, proc)
+        own = os.stat(name, dir_fd=kept, follow_symlinks=False)
+        process = _spawn(wanted, listener.fileno(), own.st_ino, proc)
         reached("relay started")
-        relay = Relay(process, inode, wanted.serves, wanted.live_inode)
+        relay = Relay(process, files.number(own), wanted.serves, wanted.live_inode)
         try:
             files.move_in(kept, name, wanted.path)
             reached("relay in place")
@@ -126,11 +126,11 @@ def _pairs(relay: Relay) -> dict[str, list[int]]:
     return {name: [one.pid, one.start_ticks] for name, one in pairs.items()}
 
 
-def _spawn(wanted: Wanted, listener: int, inode: int, proc: Proc) -> Identity:
+def _spawn(wanted: Wanted, listener: int, own: int, proc: Proc) -> Identity:
     """Run the program, as a service where systemd is: neither the agent's end nor its sandbox reaches it."""
     daemon = os.pidfd_open(wanted.serves.pid)
     serves = wanted.serves
-    numbers = (*wanted.runs_as, inode, wanted.live_inode, serves.pid, serves.start_ticks)
+    numbers = (*wanted.runs_as, own, wanted.live_inode, serves.pid, serves.start_ticks)
     words = (*map(str, numbers), wanted.path)
     fds = (listener, wanted.live, daemon)
     try:
@@ -138,7 +138,7 @@ def _spawn(wanted: Wanted, listener: int, inode: int, proc: Proc) -> Identity:
             raise NotStarted(3, f"process {serves.pid} is gone")
         if systemd.is_running() and os.geteuid() == 0:
             pid = systemd.start_with(
-                f"paramedic-relay-{inode}-{os.getpid()}", (*_ARGV, "0", "1", "2", *words), fds, START_S
+                f"paramedic-relay-{own}-{os.getpid()}", (*_ARGV, "0", "1", "2", *words), fds, START_S
             )
             said = "systemd did not start it"
         else:

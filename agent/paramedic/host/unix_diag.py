@@ -11,7 +11,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from paramedic.host import sock_diag
+from paramedic.host import inodes, sock_diag
 
 _LISTEN = 10
 _SHOW_NAME, _SHOW_VFS, _SHOW_RQLEN = 0x1, 0x2, 0x10
@@ -21,7 +21,7 @@ _MESSAGE = struct.Struct("=BBBBIII")
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listening socket: its own inode, the name it was bound to, the inode of its file, its backlog.
+    """One listening socket: its own inode, the name it was bound to, the number of its file (inodes.py), its backlog.
 
     `is_stream` is false for a sequenced-packet socket.
     """
@@ -52,7 +52,7 @@ def _listener(body: bytes) -> Listener | None:
         if kind == _ATTR_NAME:
             name = os.fsdecode(value.rstrip(b"\0"))
         elif kind == _ATTR_VFS:
-            file_inode = struct.unpack_from("=I", value)[0]
+            file_inode = inodes.of_socket(*struct.unpack_from("=II", value))
         elif kind == _ATTR_RQLEN:
             waiting = struct.unpack_from("=I", value)[0]
         at += max(4, (size + 3) & ~3)

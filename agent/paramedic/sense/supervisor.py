@@ -14,7 +14,7 @@ from dataclasses import replace
 from paramedic.host import clock, files, recipe
 from paramedic.host.lineage import doubt_of, unclaimed
 from paramedic.host.proc import Proc, readable
-from paramedic.host.processes import Row, of_conf, same_file
+from paramedic.host.processes import Row, of_conf, same_file, trusted_uids, uids_of
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import Identity, PathKind, PathReading, Unreadable
@@ -103,6 +103,7 @@ class SupervisorSensor:
         seen = listeners()
         if not self._daemons and conf.socket and at.named(conf.socket, seen):
             rows = self._find(walk, now) or rows
+            seen = self._without_strangers(conf, path, seen)
         if len(self._daemons) == 1:
             conf, path = self._as_it_listens(self._daemons[0], conf, path, seen)
             if self._is_a_second_one(path, self._daemons[0], seen):
@@ -126,6 +127,14 @@ class SupervisorSensor:
                 bound = re.sub(r"\.\d+$", "", mine[0].name)
                 return replace(conf, socket=bound), files.look(bound)
         return conf, path
+
+    def _without_strangers(self, conf: SupervisorConf, path: PathReading, seen: list[Listener]) -> list[Listener]:
+        """Anybody can take a dead daemon's name: who only bears it, and may not run the conf, is nobody."""
+        may = trusted_uids(conf.conf) | uids_of(self.entry.user)
+        bare = [one for one in at.named(conf.socket or "", seen) if one.file_inode != path.inode]
+        holders = [(one, self._holders.of(one.socket_inode)) for one in bare]
+        strangers = [one for one, by in holders if by and self._proc.uid(by.identity.pid) not in may]
+        return [one for one in seen if one not in strangers]
 
     def _is_a_second_one(self, path: PathReading, daemon: Identity, seen: Sequence[Listener]) -> bool:
         """Whether another daemon of our very conf stands at the path."""

@@ -1,0 +1,62 @@
+"""Two sockets whose files have the same number on two file systems are two sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paramedic.host import files, unix_diag
+from paramedic.host.proc import Proc
+from paramedic.model.readings import Unreadable
+from paramedic.model.stack import SocketEntry
+from paramedic.model.supervision import SocketReading
+from paramedic.sense.sockets import SocketSensor
+
+TWO = ("ours", "theirs")
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A place on each of two file systems that number their files alike."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    mounted = []
+    try:
+        for name in TWO:
+            (tmp_path / name).mkdir()
+            if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path / name], check=False).returncode != 0:
+                pytest.skip("mounting is not allowed here")
+            mounted.append(tmp_path / name)
+        yield tmp_path / TWO[0] / "s.sock", tmp_path / TWO[1] / "s.sock"
+    finally:
+        for folder in mounted:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+def serve(path: Path) -> socket.socket:
+    """A server at a path."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+    return server
+
+
+def test_they_are_told_apart_and_a_strangers_does_not_answer_for_a_dead_one(twins: tuple[Path, Path]) -> None:
+    ours, theirs = twins
+    with serve(ours) as own, serve(theirs):
+        assert ours.stat().st_ino == theirs.stat().st_ino, "the fault is real"
+        found = {one.name: one.file_inode for one in unix_diag.listeners()}
+        assert found[str(ours)] == files.number(ours.stat()) != found[str(theirs)]
+        sensor = SocketSensor(SocketEntry("app", str(ours)), Proc())
+        alive = sensor.read(None, unix_diag.listeners())
+        assert isinstance(alive, SocketReading)
+        assert alive.listening_inode == alive.path.inode
+        own.close()
+        dead = sensor.read(None, unix_diag.listeners())
+        assert isinstance(dead, SocketReading | Unreadable)
+        assert isinstance(dead, Unreadable) or (dead.owner, dead.at_path) == (None, None)
