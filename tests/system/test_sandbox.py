@@ -8,6 +8,12 @@ import shutil
 from harness.server import BIN, BUILT, BY_HAND, CONF, SHOP, SOCKET, Server
 from harness.waiting import wait_for
 
+BESIDE = """[Unit]
+PartOf=supervisor.service
+[Service]
+ExecStart=/bin/sleep infinity
+"""
+
 
 def _once(policy: str, watch: str, do: str, when: str = "rss > 1 MiB") -> str:
     """A policy that does this at once, and once."""
@@ -168,6 +174,24 @@ def test_restart_supervisord_in_place_of_a_foreign_one(server: Server) -> None:
     assert server.pids(f"supervisord -c {other}") == []
     assert server.pids(f"supervisord -c {ours}") == [server.supervisord("main")]
     wait_for("its program runs", lambda: "RUNNING" in server.ctl("main"), 20)
+    server.policy("  []")
+
+
+def test_a_hung_daemon_of_a_unit_is_stopped_and_started_by_systemd_with_what_is_part_of_it(server: Server) -> None:
+    """Its ExecStop= asks the daemon that hangs."""
+    machine = server.machine
+    machine.write("/etc/systemd/system/beside.service", BESIDE)
+    machine.sh("systemctl daemon-reload; systemctl start beside")
+    old = server.supervisord("distro")
+    server.policy(_once("hung-now", "supervisor", "restart_supervisord", "diagnosis is daemon-hung"))
+    machine.run("kill", "-STOP", old)
+    told = server.healed("restart_supervisord", 100)
+    detail = told["actions"][-1]["detail"]
+    assert "told systemd to stop supervisor.service" in detail
+    assert "started beside.service again" in detail
+    assert server.shown("supervisor", "MainPID") == str(server.supervisord("distro")) != str(old)
+    assert server.shown("beside", "ActiveState") == "active"
+    wait_for("one Daphne of its own", lambda: len(server.pids("daphne.*8002")) == 1)
     server.policy("  []")
 
 

@@ -11,7 +11,16 @@ from paramedic.act.lock_file import free_lock
 from paramedic.act.plan import plan_of
 from paramedic.act.restore_socket import of_daemon, prove_running
 from paramedic.act.rungs import free, restore
-from paramedic.act.supersede import children_of, prove_hung, prove_settleable, replace_foreign, settle_all, stop_hung
+from paramedic.act.supersede import (
+    children_of,
+    dependents_of,
+    prove_hung,
+    prove_settleable,
+    replace_foreign,
+    settle_all,
+    start_again,
+    stop_hung,
+)
 from paramedic.host import files, launch, unix_diag
 from paramedic.host.busy import now_is_no_time
 from paramedic.host.proc import Proc
@@ -48,6 +57,7 @@ def restart_supervisord(job: Job) -> Report:
         children = children_of(reading, job.proc) if is_hung else []
         if foreign is not None:
             done.append(replace_foreign(foreign, job))
+        beside = dependents_of(reading, job.proc) if is_hung else ()
         if is_hung:
             done.append(stop_hung(reading, job.proc))
         done += _clear(conf, job)
@@ -58,7 +68,8 @@ def restart_supervisord(job: Job) -> Report:
         if result.code != 0:
             raise Refused(f"the start failed: {result.last_line or 'the start did not end in time'}")
         before = f"; before it {', '.join(done)}" if done else ""
-        return Report(False, f"started {' '.join(plan.argv)}{before}{locks}{bring_up(conf, reading, plan.uid)}")
+        after = f"{start_again(beside)}{bring_up(conf, reading, plan.uid)}"
+        return Report(False, f"started {' '.join(plan.argv)}{before}{locks}{after}")
     except (OSError, Refused) as error:
         return refused("; ".join([str(error), *done]))
 

@@ -83,6 +83,22 @@ def stop_hung(reading: SupervisorReading, proc: Proc) -> str:
     return said
 
 
+def dependents_of(reading: SupervisorReading, proc: Proc) -> tuple[str, ...]:
+    """The running units that the stop of the daemon's unit takes along."""
+    daemon = reading.daemon
+    unit = systemd.owning_unit(proc.unit(daemon.pid), daemon.pid) if daemon else None
+    return systemd.dependents(unit) if unit else ()
+
+
+def start_again(units: Sequence[str]) -> str:
+    """Start those of the units that do not run; what was done, as a clause."""
+    stopped = [unit for unit in units if not systemd.is_up(unit)]
+    failed = [unit for unit in stopped if systemd.start(unit, UNIT_S).code != 0]
+    started = ", ".join(unit for unit in stopped if unit not in failed)
+    said = f"; started {started} again, which stopped with it" if started else ""
+    return said + (f"; {', '.join(failed)} stopped with it and does not start" if failed else "")
+
+
 def replace_foreign(foreign: Holder, job: Job) -> str:
     """Stop another conf's supervisord by its manager, else in order through a pidfd; it is never killed."""
     reading = job.supervisor()

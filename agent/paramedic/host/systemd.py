@@ -67,6 +67,20 @@ def settle(unit: str, deadline_s: float) -> Result:
     return run((SYSTEMCTL, "stop", unit), deadline_s, {}, cwd="/")
 
 
+def dependents(unit: str) -> tuple[str, ...]:
+    """The running units that systemd stops with this one, and does not start with it again: those that are PartOf= it,
+    Requires= or BindsTo= it (systemd.unit(5)).
+    """
+    names = " ".join(show(unit, "ConsistsOf", "RequiredBy", "BoundBy").values()).split()
+    kinds = (".service", ".socket", ".timer", ".path")
+    return tuple(name for name in dict.fromkeys(names) if name.endswith(kinds) and is_up(name))
+
+
+def is_up(unit: str) -> bool:
+    """Whether it runs, or is about to."""
+    return show(unit, "ActiveState").get("ActiveState") in ("active", "activating", "reloading")
+
+
 def start_with(unit: str, argv: Sequence[str], fds: tuple[int, int, int], deadline_s: float) -> int:
     """Start a transient service with these as its stdin, stdout and stderr; its main pid, 0 where it does not start.
 
