@@ -61,7 +61,7 @@ STAGING := umask 022; build/install/bin/python -m pip --disable-pip-version-chec
 PLACED := bin/paramedic lib/systemd/system/paramedic.service lib/tmpfiles.d/paramedic.conf lib/sysusers.d/paramedic.conf \
 	share/man/man1/paramedic.1 share/bash-completion/completions/paramedic share/zsh/site-functions/_paramedic \
 	share/fish/vendor_completions.d/paramedic.fish
-place = if test -e $(1); then install -D -m 644 $(1) $(DESTDIR)$(PREFIX)/$(2); fi
+place = install -D -m 644 $(1) $(DESTDIR)$(PREFIX)/$(2)
 # `systemctl X || true` would hide a unit that does not start: on the live system every one of them counts.
 LIVE := test -z "$(DESTDIR)"
 BOOTED := test -z "$(DESTDIR)" && test -d /run/systemd/system

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,13 @@ from harness.waiting import TooLate, stays, wait_for
 def is_up(stack: EmbeddedStack) -> bool:
     """One supervisord, one Daphne, in control."""
     return len(stack.supervisords()) == 1 and len(stack.daphnes()) == 1 and "RUNNING" in stack.ctl("status")
+
+
+def conditions_of(pid: int) -> list[str]:
+    """Under which users, groups, umask and limits a process runs."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    kept = [line for line in lines if line.startswith(("Uid:", "Gid:", "Groups:", "Umask:"))]
+    return [*kept, *Path(f"/proc/{pid}/limits").read_text().splitlines()]
 
 
 def prove_fault_is_real(stack: EmbeddedStack, daemon: int) -> None:
@@ -43,6 +51,7 @@ def test_a_killed_daemon_runs_again_once_as_it_ran_before(stack: EmbeddedStack, 
     daemon = stack.start_supervisord()
     first = stack.daphne_environment()
     folder = os.readlink(f"/proc/{daemon}/cwd"), os.readlink(f"/proc/{stack.daphnes()[0]}/cwd")
+    conditions = conditions_of(daemon)
     stack.interval = "30s"  # so that only the end of the watched process can be in time
     agent = stack.start_agent()
     stack.end(daemon)
@@ -51,6 +60,7 @@ def test_a_killed_daemon_runs_again_once_as_it_ran_before(stack: EmbeddedStack, 
     assert stack.daphne_environment() == first
     new = stack.supervisords()[0]
     assert (os.readlink(f"/proc/{new}/cwd"), os.readlink(f"/proc/{stack.daphnes()[0]}/cwd")) == folder
+    assert conditions_of(new) == conditions
     assert os.stat(f"/proc/{new}").st_uid == stack.uid
     told = stack.incident("daemon-dead", "healed")
     assert [action["action"] for action in told["actions"]] == ["restart_supervisord"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 from bench.sockets import answers
@@ -75,6 +76,42 @@ def test_a_stopped_daemon_without_a_path_is_resumed_and_then_gets_its_path(lone_
     assert [action["action"] for action in told["actions"]] == ["resume_daemon"]
     wait_for("supervisorctl works", lambda: "RUNNING" in stack.ctl("status"))
     assert (stack.supervisords(), identity(stack)) == ([daemon], before)
+
+
+def test_a_stopped_daemon_is_resumed_although_somebody_started_another(lone_stack: EmbeddedStack) -> None:
+    """The other one waits for an answer, and leaves when it gets it."""
+    stack = lone_stack
+    daemon = stack.start_supervisord()
+    before = identity(stack)
+    os.kill(daemon, signal.SIGSTOP)
+    impatient = stack.spawn_supervisord()
+    wait_for("two run", lambda: len(stack.supervisords()) == 2)
+    stack.start_agent()
+    told = stack.incident("daemon-hung", "healed", 40)
+    assert [action["action"] for action in told["actions"]] == ["resume_daemon"]
+    impatient.wait(20)
+    wait_for("one is left", lambda: stack.supervisords() == [daemon])
+    assert identity(stack) == before
+
+
+def test_who_waits_for_a_hung_daemon_to_read_its_output_is_named(lone_stack: EmbeddedStack) -> None:
+    stack = lone_stack
+    talks = f"{sys.executable} {stack.folder}/talks.py"
+    (stack.folder / "talks.py").write_text(
+        "import time\nwhile True:\n    print('x' * 999, flush=True)\n    time.sleep(0.01)\n"
+    )
+    stack.conf.write_text(f"{stack.conf.read_text()}\n[program:talker]\ncommand={talks}\n")
+    daemon = stack.start_supervisord()
+    stack.mode = "observe"
+    stack.start_agent()
+    wait_for("it runs", lambda: "RUNNING" in stack.ctl("status", "talker"))
+    wait_for("it is known", lambda: "talker" in str(stack.published()["facts"]))
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        named = "blocked in a write to it: talker"
+        wait_for("it is named", lambda: named in str(stack.published()["findings"]))
+    finally:
+        os.kill(daemon, signal.SIGCONT)
 
 
 def test_a_deleted_log_is_seen_although_somebody_touched_a_new_one(lone_stack: EmbeddedStack) -> None:

@@ -1,4 +1,4 @@
-"""Several daemons of one conf: which of them owns the programs."""
+"""Several daemons of one conf: which of them owns the programs; and who only bears the name of one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 from paramedic.host.lineage import child_of
 from paramedic.host.proc import Proc
-from paramedic.model.readings import Identity
+from paramedic.host.processes import trusted_uids, uids_of
+from paramedic.host.unix_diag import Listener
+from paramedic.model.readings import Identity, PathReading
 from paramedic.model.stack import SupervisorConf
 from paramedic.model.supervision import Rival
+from paramedic.sense import path as at
 
 SETTLED_S = 2.0
 
@@ -40,3 +43,14 @@ def keeper_of(rivals: tuple[Rival, ...], recorded: Identity | None) -> tuple[Ide
     if recorded in (owning or [rival.identity for rival in rivals]):
         return recorded, ""
     return None, "several of them run programs" if owning else "the programs of none have settled"
+
+
+def without_strangers(
+    seen: list[Listener], conf: SupervisorConf, path: PathReading, holders: at.Holders, user: str | None
+) -> list[Listener]:
+    """Anybody can take a dead daemon's name: who only bears it, and may not run the conf, is nobody."""
+    may = trusted_uids(conf.conf) | uids_of(user)
+    bare = [one for one in at.named(conf.socket or "", seen) if one.file_inode != path.inode]
+    held = [(one, holders.of(one.socket_inode)) for one in bare]
+    strangers = [one for one, by in held if by and holders.proc.uid(by.identity.pid) not in may]
+    return [one for one in seen if one not in strangers]

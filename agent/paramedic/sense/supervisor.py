@@ -14,7 +14,7 @@ from dataclasses import replace
 from paramedic.host import clock, files, recipe
 from paramedic.host.lineage import doubt_of, unclaimed
 from paramedic.host.proc import Proc, readable
-from paramedic.host.processes import Row, of_conf, same_file, trusted_uids, uids_of
+from paramedic.host.processes import Row, of_conf, same_file
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import Identity, PathKind, PathReading, Unreadable
@@ -30,7 +30,7 @@ from paramedic.sense.condition import Logs, Pidfiles, denied, owner_of
 from paramedic.sense.inquiry import Answer, Inquiry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.programs import Programs, with_orphans
-from paramedic.sense.rivals import keeper_of, rivals_of
+from paramedic.sense.rivals import keeper_of, rivals_of, without_strangers
 from paramedic.sense.supervisor_conf import ConfUnreadable, as_started, read_supervisor_conf, stamps_of
 from paramedic.sense.trace import trace_of
 
@@ -69,8 +69,8 @@ class SupervisorSensor:
         """The conf as it is on disk now, read with the daemon's own environment; raises OSError or ConfUnreadable."""
         key = (stamps_of(self.entry.conf), tuple(self._daemons))
         if self._conf is None or self._conf[0] != key:
-            argv = self._proc.cmdline(self._daemons[0].pid) if self._daemons else None
-            self._conf = (key, as_started(read_supervisor_conf(self.entry, *self._world()), argv or ()))
+            env, folder, argv = self._world()
+            self._conf = (key, as_started(read_supervisor_conf(self.entry, env, folder), argv, folder))
         return self._conf[1]
 
     def conf_as_it_runs(self, walk: Walk, now: float) -> SupervisorConf:
@@ -78,17 +78,17 @@ class SupervisorSensor:
         self._find(walk, now)
         return self.conf()
 
-    def _world(self) -> tuple[dict[str, str], str | None]:
-        """(environment, starting folder) of the living daemon, else of its recorded launch, else as configured."""
+    def _world(self) -> tuple[dict[str, str], str | None, tuple[str, ...]]:
+        """(environment, starting folder, arguments) of the living daemon, else of its last launch, else configured."""
         if self._daemons:
             pid = self._daemons[0].pid
             env = self._proc.environ(pid)
             if env is not None:
-                return env, env.get("PWD") or self._proc.link(pid, "cwd")
+                return env, env.get("PWD") or self._proc.link(pid, "cwd"), self._proc.cmdline(pid) or ()
         recorded = recipe.load(self._recipe_path) if self._recipe_path else None
         if recorded is not None:
-            return recorded.env, recorded.env.get("PWD") or recorded.cwd
-        return {**os.environ, **dict(self.entry.environment)}, self.entry.directory
+            return recorded.env, recorded.env.get("PWD") or recorded.cwd, recorded.argv
+        return {**os.environ, **dict(self.entry.environment)}, self.entry.directory, ()
 
     def read(
         self, known: SupervisorKnown, listeners: Listeners, walk: Walk, now: float
@@ -103,16 +103,26 @@ class SupervisorSensor:
         seen = listeners()
         if not self._daemons and conf.socket and at.named(conf.socket, seen):
             rows = self._find(walk, now) or rows
-            seen = self._without_strangers(conf, path, seen)
+            seen = without_strangers(seen, conf, path, self._holders, self.entry.user)
         if len(self._daemons) == 1:
             conf, path = self._as_it_listens(self._daemons[0], conf, path, seen)
             if self._is_a_second_one(path, self._daemons[0], seen):
                 rows = self._find(walk, now, must=True) or rows
         if rows is not None:
             self._unclaimed = unclaimed(rows, conf, (*known.children, *known.strays), self._proc)
-        if len(self._daemons) != 1:
+        daemon = self._daemons[0] if len(self._daemons) == 1 else self._stopped_one(conf, seen)
+        if daemon is None:
             return self._without_daemon(conf, path, seen, known)
-        return self._of_daemon(self._daemons[0], conf, path, seen, known, now)
+        return self._of_daemon(daemon, conf, path, seen, known, now)
+
+    def _stopped_one(self, conf: SupervisorConf, seen: Sequence[Listener]) -> Identity | None:
+        """Of several, the one that listens while it is stopped (state T): it must go on before anybody is judged.
+
+        Another that was started meanwhile waits for its answer (supervisor/http.py, checkused), and leaves with it.
+        """
+        listening = [one for one in self._daemons if self._listening(one, conf, seen) is not None]
+        stat = self._proc.stat(listening[0].pid) if len(listening) == 1 else None
+        return listening[0] if stat is not None and stat.state == "T" else None
 
     def _as_it_listens(
         self, daemon: Identity, conf: SupervisorConf, path: PathReading, seen: Sequence[Listener]
@@ -127,14 +137,6 @@ class SupervisorSensor:
                 bound = re.sub(r"\.\d+$", "", mine[0].name)
                 return replace(conf, socket=bound), files.look(bound)
         return conf, path
-
-    def _without_strangers(self, conf: SupervisorConf, path: PathReading, seen: list[Listener]) -> list[Listener]:
-        """Anybody can take a dead daemon's name: who only bears it, and may not run the conf, is nobody."""
-        may = trusted_uids(conf.conf) | uids_of(self.entry.user)
-        bare = [one for one in at.named(conf.socket or "", seen) if one.file_inode != path.inode]
-        holders = [(one, self._holders.of(one.socket_inode)) for one in bare]
-        strangers = [one for one, by in holders if by and self._proc.uid(by.identity.pid) not in may]
-        return [one for one in seen if one not in strangers]
 
     def _is_a_second_one(self, path: PathReading, daemon: Identity, seen: Sequence[Listener]) -> bool:
         """Whether another daemon of our very conf stands at the path."""

@@ -71,15 +71,19 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
     )
 
 
-def as_started(conf: SupervisorConf, argv: tuple[str, ...]) -> SupervisorConf:
-    """The conf as overruled by the command line the daemon was started with (supervisor/options.py)."""
+def as_started(conf: SupervisorConf, argv: tuple[str, ...], folder: str | None = None) -> SupervisorConf:
+    """The conf as overruled by the command line the daemon was started with in `folder` (supervisor/options.py)."""
     given = dict(options_of(argv) or ())
-    pidfile = given.get("-j") or given.get("--pidfile")
-    logfile = given.get("-l") or given.get("--logfile")
+    here = folder or str(Path(conf.conf).parent)
+
+    def path(*flags: str) -> str | None:
+        value = next((given[flag] for flag in flags if given.get(flag)), None)
+        return os.path.normpath(os.path.join(here, value)) if value else None
+
     return replace(
         conf,
-        pidfile=pidfile or conf.pidfile,
-        logfile=logfile or conf.logfile,
+        pidfile=path("-j", "--pidfile") or conf.pidfile,
+        logfile=path("-l", "--logfile") or conf.logfile,
         identifier=given.get("-i") or given.get("--identifier") or conf.identifier,
     )
 
