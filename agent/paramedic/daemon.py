@@ -278,7 +278,7 @@ def _report_of(attempt: Attempt, job: Job) -> Report:
     except Refused as why:
         return refused(why)
     except OSError as error:  # what the host does not let us do is a refusal with its reason, no defect
-        return refused(f"{error.strerror or error}: {error.filename}" if error.filename else error)
+        return refused(error)
     except Exception as error:  # a repair that breaks must not take the agent along; it is told as what it is
         log.exception("%s %s broke", attempt.incident, attempt.action)
         return refused(f"{attempt.action} broke: {type(error).__name__}: {error}")

@@ -19,8 +19,9 @@ it measured while its other tests kept the same two cores busy: compare the line
 
 The load is an open loop: requests are due at a fixed rate, and latency runs from that moment, so a stall shows. `new`
 is a new connection to uWSGI's `http-socket` for each request. `kept` is a lasting connection to nginx, which asks uWSGI
-over a Unix socket. *Before* is without paramedic; *during* is from its start, the fat workers being there, to the
-verified end. Requests that take a second run beside it. None takes longer than `worker-reload-mercy`: uWSGI cuts those.
+over a Unix socket, and once more where it gets no answer ([why](background.md#touch-chain-reload)). *Before* is without
+paramedic; *during* is from its start, the fat workers being there, to the verified end. Requests that take a second run
+beside it. None takes longer than `worker-reload-mercy`: uWSGI cuts those.
 
 | uWSGI | action | connections | when | requests | per s | failed | p50 ms | p90 ms | p99 ms | worst ms |
 |---|---|---|---|---|---|---|---|---|---|---|

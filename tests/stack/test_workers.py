@@ -121,6 +121,7 @@ def test_a_chain_can_be_asked_for_through_the_masters_fifo(stack: EmbeddedStack)
     pids = stack.worker_pids()
     add(stack, "chain_reload")
     stack.start_agent()
+    wait_for("status follows it", lambda: "waiting for worker" in stack.paramedic("status").stdout, 40)
     assert "wrote c to" in action(stack, "healed", 60)["detail"]
     assert not set(pids.values()) & set(stack.worker_pids().values())
 

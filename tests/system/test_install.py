@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 
-from harness.server import ROOT, SOCKET, Server, readme_commands
+from harness.server import OFFLINE, ROOT, SOCKET, Server, readme_commands
 from harness.waiting import wait_for
 
 MOST_EXPOSED = 3.0
+PLACED = (
+    "etc/paramedic/paramedic.yaml",
+    "usr/local/bin/paramedic",
+    "usr/local/lib/systemd/system/paramedic.service",
+    "usr/local/lib/sysusers.d/paramedic.conf",
+    "usr/local/lib/tmpfiles.d/paramedic.conf",
+    "usr/local/share/bash-completion/completions/paramedic",
+    "usr/local/share/fish/vendor_completions.d/paramedic.fish",
+    "usr/local/share/man/man1/paramedic.1",
+    "usr/local/share/zsh/site-functions/_paramedic",
+)
 FIGURES = ROOT / "build" / "figures" / "system.json"
 
 
@@ -39,6 +50,22 @@ def test_what_was_installed_is_of_the_lock_and_of_root(installed: Server) -> Non
     locked = [line.split()[0] for line in (ROOT / "locks" / "run.txt").read_text().splitlines() if "==" in line]
     found = machine.sh("ls /opt/paramedic/lib/python3*/site-packages | grep dist-info").lower()
     assert [name for name in locked if f"{name.replace('==', '-')}.dist-info" not in found] == []
+
+
+def test_a_packager_gets_the_same_below_destdir_and_nothing_else_changes(installed: Server) -> None:
+    """Everything is in its place, here and there; the running agent is left alone."""
+    machine, look = installed.machine, "find /opt /usr/local /etc /lib/systemd -printf '%p %T@\\n' | sort"
+    before, agent = machine.sh(look), installed.agent()
+    machine.run("make", "-C", "/root/paramedic", "install", "DESTDIR=/root/dest", env=OFFLINE, timeout=180)
+    assert machine.sh(look) == before
+    assert installed.agent() == agent
+    placed = machine.sh("cd /root/dest && find . ! -type d ! -path './opt/*'").split()
+    assert sorted(placed) == sorted(f"./{name}" for name in PLACED)
+    assert machine.sh("cd / && ls " + " ".join(PLACED)).split() == sorted(PLACED)
+    found = [machine.sh(f"cd {root} && find opt/paramedic ! -type d | sort") for root in ("/root/dest", "/")]
+    assert found[0] == found[1]
+    assert "/root/dest" not in machine.sh("grep -rlI /root/dest /root/dest/opt || true")
+    machine.sh("rm -r /root/dest")
 
 
 def test_the_unit_is_exposed_as_little_as_is_said(installed: Server) -> None:

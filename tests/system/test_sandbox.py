@@ -15,6 +15,9 @@ ExecStart=/bin/sleep infinity
 """
 
 
+SERVE = "import socket, sys, time; s = socket.socket(1); s.bind(sys.argv[1]); s.listen(); time.sleep(9999)"
+
+
 def _once(policy: str, watch: str, do: str, when: str = "rss > 1 MiB") -> str:
     """A policy that does this at once, and once."""
     return f"  - {{ name: {policy}, watch: {watch}, when: {when}, cooldown: 0s, limit: 1 per 12h, do: [{do}] }}\n"
@@ -193,6 +196,23 @@ def test_a_hung_daemon_of_a_unit_is_stopped_and_started_by_systemd_with_what_is_
     assert server.shown("beside", "ActiveState") == "active"
     wait_for("one Daphne of its own", lambda: len(server.pids("daphne.*8002")) == 1)
     server.policy("  []")
+
+
+def test_a_vanished_folder_of_a_guarded_socket_is_made_again_with_its_owner(server: Server) -> None:
+    """CAP_CHOWN and CAP_FOWNER: a folder of another user, and the socket of a server that is no supervisord."""
+    machine, path = server.machine, "/tmp/app/app.sock"
+    machine.sh("install -d -o deploy -g deploy -m 750 /tmp/app")
+    machine.run("systemd-run", "--quiet", "--unit=serve", "--uid=deploy", "python3", "-c", SERVE, path)
+    wait_for("it listens", lambda: machine.path(path).exists())
+    config = machine.path("/etc/paramedic/paramedic.yaml").read_text()
+    server.configure(config.replace("notify:", f"  sockets:\n    app: {{ path: {path}, relay: true }}\nnotify:"))
+    wait_for("a link is kept", lambda: list(machine.path("/tmp/app").glob(".paramedic-0/app.sock")), 30)
+    machine.sh("rm -r /tmp/app")
+    server.healed("restore_socket")
+    assert machine.sh("stat -c %U:%G:%a /tmp/app").strip() == "deploy:deploy:750"
+    assert machine.sh("stat -c %U /tmp/app/app.sock").strip() == "deploy"
+    machine.sh("systemctl stop serve")
+    server.configure(config)
 
 
 def test_run_outside_of_the_sandbox(server: Server) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.host import files, unix_diag
+from paramedic.host import files, inodes, unix_diag
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Unreadable
 from paramedic.model.stack import SocketEntry
@@ -21,7 +21,7 @@ TWO = ("ours", "theirs")
 
 
 @pytest.fixture
-def twins(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
     """A place on each of two file systems that number their files alike."""
     if os.geteuid() != 0:
         pytest.skip("mounting needs root")
@@ -32,6 +32,7 @@ def twins(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
             if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path / name], check=False).returncode != 0:
                 pytest.skip("mounting is not allowed here")
             mounted.append(tmp_path / name)
+        monkeypatch.setattr(inodes, "_looked_at", float("-inf"))
         yield tmp_path / TWO[0] / "s.sock", tmp_path / TWO[1] / "s.sock"
     finally:
         for folder in mounted:

@@ -66,6 +66,13 @@ class Job:
         return facts.reading
 
 
+def in_words(why: object) -> str:
+    """A reason without an errno, which tells a person nothing."""
+    if not isinstance(why, OSError) or not why.strerror:
+        return str(why)
+    return f"{why.strerror}: {why.filename}" if why.filename else why.strerror
+
+
 def refused(why: object, preflight: Preflight | None = None) -> Report:
     """A report that nothing was done, and why; with what was learned of the app on the way."""
-    return Report(True, str(why), why.preflight or preflight if isinstance(why, Refused) else preflight)
+    return Report(True, in_words(why), why.preflight or preflight if isinstance(why, Refused) else preflight)

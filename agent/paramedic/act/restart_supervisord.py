@@ -6,7 +6,7 @@ import re
 
 from paramedic.act.bring_up import bring_up
 from paramedic.act.dry_run import why_it_cannot_start
-from paramedic.act.job import Job, Refused, refused
+from paramedic.act.job import Job, Refused, in_words, refused
 from paramedic.act.lock_file import free_lock
 from paramedic.act.plan import plan_of
 from paramedic.act.restore_socket import of_daemon, prove_running
@@ -71,7 +71,7 @@ def restart_supervisord(job: Job) -> Report:
         after = f"{start_again(beside)}{bring_up(conf, reading, plan.uid)}"
         return Report(False, f"started {' '.join(plan.argv)}{before}{locks}{after}")
     except (OSError, Refused) as error:
-        return refused("; ".join([str(error), *done]))
+        return refused("; ".join([in_words(error), *done]))
 
 
 def _foreign(job: Job, reading: SupervisorReading) -> Holder | None:
