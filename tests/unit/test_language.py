@@ -42,6 +42,11 @@ def test_words_compare_with_is_and_in() -> None:
     assert some.right == Words(("socket-missing", "daemon-dead"))
 
 
+def test_rates_of_a_worker_are_slopes() -> None:
+    found = parse_condition("slope(running, 10m) > 0.9 /s or slope(respawns, 1h) > 3 /h", "uwsgi.worker")
+    assert "running" in str(found)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "sentence", "column"),
     [

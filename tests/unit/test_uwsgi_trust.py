@@ -34,6 +34,7 @@ ROW = {
     "exceptions": 0,
     "harakiri_count": 0,
     "respawn_count": 1,
+    "running_time": 2_500_000,
     "last_spawn": 1,
     "apps": [],
 }
@@ -72,7 +73,9 @@ def look(sensor: UwsgiSensor) -> object:
 
 def test_a_python_that_serves_its_own_stats_is_read(answering: tuple[UwsgiSensor, dict[str, Any]]) -> None:
     sensor, _ = answering
-    assert isinstance(look(sensor), UwsgiReading)
+    found = look(sensor)
+    assert isinstance(found, UwsgiReading)
+    assert [(worker.running_s, worker.respawns) for worker in found.workers] == [(2.5, 1)]
 
 
 @pytest.mark.parametrize("name", ["requests", "last_spawn", "harakiri_count", "id"])

@@ -135,6 +135,8 @@ def _worker(name: str, parent: Subject, worker: WorkerReading, known: Known) -> 
         "age": Unknown("it is being spawned") if worker.age_s is None else worker.age_s,
         "exceptions": worker.exceptions,
         "harakiris": worker.harakiris,
+        "respawns": worker.respawns,
+        "running": worker.running_s,
     }
     if isinstance(worker.memory, MemoryReading):
         memory = worker.memory

@@ -112,6 +112,7 @@ class WorkerReading:
     rss_bytes: int | Unreadable
     memory: MemoryReading | Unreadable
     startup_s: float = 0.0
+    running_s: float = 0.0
 
     def is_older_than(self, touched: int) -> bool:
         """Whether it is of before a touch (epoch seconds): uWSGI tells spawns in whole seconds, and of those in the

@@ -159,6 +159,7 @@ class UwsgiSensor:
             exceptions=_whole(row["exceptions"]),
             harakiris=_whole(row["harakiri_count"]),
             respawns=_whole(row["respawn_count"]),
+            running_s=_whole(row.get("running_time", 0)) / 1e6,
             spawned_at=float(_whole(row["last_spawn"])),
             apps=len(row["apps"]),
             startup_s=max((float(_whole(app["startup_time"])) for app in row["apps"]), default=0.0),
