@@ -10,7 +10,9 @@ from paramedic.cycle import Cycle, Passed
 from paramedic.incident import Key
 from paramedic.journal import as_json
 from paramedic.model.facts import Facts, Subject, Unknown
+from paramedic.model.readings import MemoryReading, UwsgiReading
 from paramedic.model.record import Phase, RuleState
+from paramedic.model.supervision import ProgramReading
 from paramedic.verify import progress
 
 POLICIES_INVALID = "policies-invalid"
@@ -85,7 +87,21 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
         "troubles": _troubles(cycle),
         "skipped": {f"{policy} on {subject}": why for (policy, subject), why in cycle.skipped.items()},
         "progress": _progress(cycle, passed.facts),
+        "read_ago": _read_ago(passed.facts),
     }
+
+
+def _read_ago(facts: Facts) -> dict[str, float]:
+    """Seconds since PSS and USS of a worker or program were read: they cost too much for every look."""
+    read: dict[str, float] = {}
+    for found in facts.subjects.values():
+        reading = found.reading
+        if isinstance(reading, UwsgiReading):
+            named = ((f"uwsgi.worker:{found.subject.name}/{worker.id}", worker.memory) for worker in reading.workers)
+            read |= {name: memory.read_at for name, memory in named if isinstance(memory, MemoryReading)}
+        elif isinstance(reading, ProgramReading) and isinstance(reading.memory, MemoryReading):
+            read[str(found.subject)] = reading.memory.read_at
+    return {name: round(facts.monotonic - at, 1) for name, at in read.items()}
 
 
 def _progress(cycle: Cycle, facts: Facts) -> dict[str, str]:

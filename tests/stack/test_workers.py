@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -122,7 +123,9 @@ def test_a_chain_can_be_asked_for_through_the_masters_fifo(stack: EmbeddedStack)
     add(stack, "chain_reload")
     stack.start_agent()
     wait_for("status follows it", lambda: "waiting for worker" in stack.paramedic("status").stdout, 40)
+    assert re.search(r"^uwsgi\.worker:web/\d: .* \(PSS and USS [\w.]+ ago\)$", stack.paramedic("status").stdout, re.M)
     assert "wrote c to" in action(stack, "healed", 60)["detail"]
+    assert (stack.folder / "state/paramedic/recipes/uwsgi-web.json.asked").exists(), "the FIFO itself keeps no trace"
     assert not set(pids.values()) & set(stack.worker_pids().values())
 
 

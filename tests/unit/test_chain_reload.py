@@ -36,6 +36,15 @@ def test_spawned_in_the_second_of_the_touch_is_older_if_never_respawned() -> Non
     assert not is_running((SECOND, 2), (SECOND + 2, 2), uptime_s=3.1)
 
 
+def test_one_that_we_asked_for_through_the_fifo_runs_as_well() -> None:
+    workers = [worker(1, 11, spawned_at=SECOND + 1, respawns=2), worker(2, 12, spawned_at=SECOND - 50, respawns=1)]
+    asked = replace(uwsgi(*workers), touched_at=None, asked_at=TOUCH)
+    with pytest.raises(Refused, match="worker 2 is not replaced yet"):
+        prove_no_chain(asked, TOUCH + 3.0)
+    prove_no_chain(replace(asked, asked_at=None), TOUCH + 3.0)
+    assert replace(asked, touched_at=TOUCH - 9).chain_asked_at == TOUCH
+
+
 def test_a_touch_from_before_the_masters_start_began_no_chain() -> None:
     assert not is_running((SECOND - 50, 1), at=TOUCH + 50.0, uptime_s=49.0)
     assert is_running((SECOND - 50, 1), at=TOUCH + 50.0, uptime_s=51.0)

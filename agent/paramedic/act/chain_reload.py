@@ -9,7 +9,7 @@ import stat
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.preflight import prove_loads
 from paramedic.act.workers import available, measure, prove_no_chain, prove_no_outage, prove_unchanged
-from paramedic.host import clock, files
+from paramedic.host import clock, files, recipe
 from paramedic.host.failpoint import reached
 from paramedic.host.writers import writable_by_others
 from paramedic.model.facts import Preflight
@@ -28,7 +28,7 @@ def chain_reload(job: Job) -> Report:
         checked = prove_loads(reading, job)
         measured = measure((w for w in reading.workers if w.status != "cheap"), job.proc) | available(job)
         prove_unchanged(reading, job.proc)
-        said = _ask(reading, _who_named_it(reading, job))
+        said = _ask(reading, job)
     except (OSError, ValueError, KeyError, TypeError, Refused) as error:
         return refused(error, checked)
     return Report(False, said, checked, measured)
@@ -56,11 +56,14 @@ def _who_named_it(reading: UwsgiReading, job: Job) -> set[int] | None:
     return ({os.stat(path).st_uid for path in conf.files} | {reading.uid}) - {0}
 
 
-def _ask(reading: UwsgiReading, named_by: set[int] | None) -> str:
+def _ask(reading: UwsgiReading, job: Job) -> str:
     conf = reading.conf
     if conf.chain_reload is not None and reading.touched_at is not None:
-        when = files.touch_newer(conf.chain_reload, clock.wall(), named_by)
+        when = files.touch_newer(conf.chain_reload, clock.wall(), _who_named_it(reading, job))
         return f"touched {conf.chain_reload} (mtime {when})"
+    kept = recipe.path_of(job.settings.state_dir, f"uwsgi-{conf.name}")
+    os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+    files.write_private(recipe.asked_of(kept), b"")
     write_fifo(conf.master_fifo or "", b"c", reading.uid)
     return f"wrote c to {conf.master_fifo}"
 

@@ -28,11 +28,12 @@ def prove_no_chain(reading: UwsgiReading, wall: float) -> None:
     booting = [w.id for w in reading.workers if w.status != "cheap" and not w.accepting]
     if booting:
         raise Refused(f"worker {', '.join(map(str, booting))} is being started: a chain may be running")
-    if reading.touched_at is None:
+    asked_at = reading.chain_asked_at
+    if asked_at is None:
         return
-    age = wall - reading.touched_at
+    age = wall - asked_at
     longest = len(reading.workers) * (reading.conf.mercy_s + reading.conf.boot_s)
-    older = [w.id for w in reading.workers if w.status != "cheap" and w.is_older_than(int(reading.touched_at))]
+    older = [w.id for w in reading.workers if w.status != "cheap" and w.is_older_than(int(asked_at))]
     if older and -JUST_AHEAD_S <= age < longest and reading.uptime_s > age:
         raise Refused(f"a chain reload began {max(age, 0.0):.0f} s ago and worker {older[0]} is not replaced yet")
 

@@ -14,6 +14,7 @@ from paramedic import orders
 from paramedic.cli.common import NoAgent, published, settings_at, when
 from paramedic.host import clock
 from paramedic.host.proc import Proc
+from paramedic.model.units import render_seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +58,8 @@ def _print(document: dict[str, Any]) -> None:
     print()
     for subject, fields in document["subjects"].items():
         values = (f"{name} {'?' if value.startswith('unknown:') else value}" for name, value in fields.items())
-        print(f"{subject}: {', '.join(values)}")
+        ago = document["read_ago"].get(subject)
+        print(f"{subject}: {', '.join(values)}" + ("" if ago is None else f" (PSS and USS {render_seconds(ago)} ago)"))
 
 
 def _print_incidents(document: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def _stuck(reading: UwsgiReading, workers: list[WorkerReading], wall: float) -> 
     one = max(reading.stuck, key=lambda worker: worker.age_s or 0.0)
     pid = one.identity.pid if one.identity else 0
     told = f"worker {one.id} (process {pid}) has been loading its app for {render_seconds(one.age_s or 0.0)}"
-    touched = reading.touched_at
+    touched = reading.chain_asked_at
     older = [w for w in workers if touched is not None and w.is_older_than(int(touched))]
     if touched is None or not older:
         return "worker-stuck", told

@@ -174,6 +174,13 @@ def path_of(state_dir: str, name: str) -> str:
     return f"{state_dir}/recipes/{name}.json"
 
 
+def asked_of(path: str) -> str:
+    """Beside the recipe at `path`: a file as old as the last chain reload that was asked for through a FIFO, which
+    leaves no other trace.
+    """
+    return f"{path}.asked"
+
+
 def save(path: str, recipe: Recipe) -> None:
     """Write the recipe for its owner's eyes only."""
     folders.own(str(Path(path).parent))

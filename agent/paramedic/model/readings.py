@@ -136,6 +136,12 @@ class UwsgiReading:
     listen_queue: int
     workers: tuple[WorkerReading, ...]
     touched_at: float | None
+    asked_at: float | None = None
+
+    @property
+    def chain_asked_at(self) -> float | None:
+        """When a chain reload was last asked for, by the touch file or, as far as we did it, through the FIFO."""
+        return max((at for at in (self.touched_at, self.asked_at) if at is not None), default=None)
 
     @property
     def stuck(self) -> tuple[WorkerReading, ...]:

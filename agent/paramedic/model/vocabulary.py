@@ -134,9 +134,7 @@ KINDS: dict[str, dict[str, Field]] = {
         "exceptions": Field("count", "exceptions its app raised"),
         "harakiris": Field("count", "times it was killed over a request's time limit"),
         "respawns": Field("count", "times it was started again, for whatever reason"),
-        "running": Field(
-            "count", "seconds spent in requests so far: `slope(running, 10m) > 0.9 /s` is a busy one"
-        ),
+        "running": Field("count", "seconds spent in requests so far: `slope(running, 10m) > 0.9 /s` is a busy one"),
     },
     "supervisor": {
         NAME: _NAME,

@@ -129,6 +129,7 @@ class UwsgiSensor:
             listen_queue=_whole(stats.get("listen_queue", 0)),
             workers=tuple(workers),
             touched_at=_mtime(conf.chain_reload),
+            asked_at=_mtime(recipe.asked_of(self._recipe_path)) if self._recipe_path and conf.master_fifo else None,
         )
 
     def _doubt_of(self, master: Identity, conf: UwsgiConf, uid: int) -> str | None:

@@ -47,7 +47,7 @@ def is_under_way(attempt: Attempt, facts: Facts, since: float) -> bool:
     if reading is None:
         return False
     if attempt.action == "chain_reload":
-        return (reading.touched_at or 0) >= int(attempt.started_wall)
+        return (reading.chain_asked_at or 0) >= int(attempt.started_wall)
     return facts.monotonic - since <= reading.conf.mercy_s
 
 
