@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
-from harness.server import BIN, BUILT, BY_HAND, CONF, SHOP, SOCKET, Server
-from harness.waiting import wait_for
+from harness.server import BIN, BUILT, BY_HAND, CONF, CONFIG, SHOP, SOCKET, Server
+from harness.waiting import stays, wait_for
 
 BESIDE = """[Unit]
 PartOf=supervisor.service
@@ -213,6 +213,24 @@ def test_a_vanished_folder_of_a_guarded_socket_is_made_again_with_its_owner(serv
     assert machine.sh("stat -c %U /tmp/app/app.sock").strip() == "deploy"
     machine.sh("systemctl stop serve")
     server.configure(config)
+
+
+def test_a_foreign_daemon_of_a_unit_is_stopped_by_the_unit_and_does_not_come_back(server: Server) -> None:
+    """The distribution's own answers at our path; its RestartSec would bring back one that was only ended."""
+    machine, ours = server.machine, server.supervisord("main")
+    replace = "restart_supervisord: { replace: true }"
+    server.policy(_once("replaced", "supervisor", replace, "diagnosis is daemon-foreign and name is main"))
+    server.configure("".join(line for line in CONFIG.splitlines(keepends=True) if "distro:" not in line))
+    server.begin()
+    machine.sh(f"mv -f /run/supervisor.sock {SOCKET}")
+    told = server.healed("restart_supervisord")
+    assert "told systemd to stop supervisor.service" in told["actions"][-1]["detail"]
+    assert server.supervisord("main") == ours
+    stays("it is not back", lambda: server.shown("supervisor", "ActiveState") == "inactive", 3.0)
+    assert server.shown("supervisor", "SubState") == "dead", "not waiting for its RestartSec either"
+    machine.run("systemctl", "start", "supervisor")
+    server.configure()
+    server.policy("  []")
 
 
 def test_run_outside_of_the_sandbox(server: Server) -> None:

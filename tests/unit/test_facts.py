@@ -105,7 +105,7 @@ def hangs(**more: object) -> Silence:
         (
             replace(gone(socket_left=False, pidfile_left=False), seen_alive=False),
             "daemon-stopped",
-            "no trace that it ever started",
+            "no trace that it ran since the host booted",
         ),
         (replace(gone(), listener_at_path=True), "daemon-foreign", "ours does not run"),
         (replace(gone(), listener_at_path=True, at_path=DISTRO), "daemon-foreign", "/etc/supervisor/supervisord.conf"),

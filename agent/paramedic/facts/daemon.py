@@ -165,4 +165,6 @@ def _on_purpose(trace: ExitTrace, reading: SupervisorReading) -> str | None:
         return "it was shutting down when it was last asked"
     if trace.socket_left or trace.pidfile_left or reading.orphans:
         return None
-    return "it removed its socket and pidfile" if reading.seen_alive else "there is no trace that it ever started"
+    if reading.seen_alive:
+        return "it removed its socket and pidfile"
+    return "there is no trace that it ran since the host booted"
