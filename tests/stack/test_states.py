@@ -114,6 +114,27 @@ def test_who_waits_for_a_hung_daemon_to_read_its_output_is_named(lone_stack: Emb
         os.kill(daemon, signal.SIGCONT)
 
 
+def test_a_program_that_cannot_have_its_port_is_told_with_the_orphan_that_holds_it(
+    lone_stack: EmbeddedStack,
+) -> None:
+    stack = lone_stack
+    daemon = stack.start_supervisord()
+    (orphan,) = stack.daphnes()
+    stack.mode = "observe"
+    stack.start_agent()
+    wait_for("it is well", lambda: "diagnosis ok" in stack.paramedic("status").stdout)
+    stack.end(daemon)
+    assert stack.spawn_supervisord().wait(20) == 0
+
+    def told() -> str:
+        mine = [one for one in stack.published()["findings"] if one["subject"] == "supervisor.program:main/daphne"]
+        return next((one["evidence"] for one in mine if one["diagnosis"] in ("port-held", "program-flapping")), "")
+
+    evidence = wait_for("the orphan is named", lambda: str(orphan) in told() and told(), 40)
+    assert "what is left of daphne" in evidence
+    assert orphan in stack.daphnes()
+
+
 def test_a_deleted_log_is_seen_although_somebody_touched_a_new_one(lone_stack: EmbeddedStack) -> None:
     stack = lone_stack
     stack.start_supervisord()
