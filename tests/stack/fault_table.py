@@ -646,14 +646,17 @@ def log_deleted(site: Site) -> str:
 def fatal(site: Site) -> str:
     """Somebody started it from another shell."""
     stack = site.stack
-    conf = stack.conf.read_text()
+    conf, place = stack.conf.read_text(), stack.conf.parent / "venv" / "bin" / "ghost-of-a-command"
+    stack.as_owner(lambda: place.parent.mkdir(parents=True, exist_ok=True), place.touch, lambda: place.chmod(0o755))
     ghost = "[program:ghost]\ncommand=ghost-of-a-command --now\nstartretries=0\n"
+    ghost += f"directory={stack.conf.parent}\n"
     with site.untouched():
         stack.conf.write_text(conf + ghost)
         stack.ctl("update", "ghost")
         told = site.told("program-fatal", "program-fatal", "told")
         assert "can't find command 'ghost-of-a-command'" in told["evidence"]
         assert f"PATH {BIN}:/usr/bin:/bin" in told["evidence"]
+        assert f"it is at {place}: write command={place} ..." in told["evidence"]
         stack.conf.write_text(conf)
         stack.ctl("update", "ghost")
     return SAME
