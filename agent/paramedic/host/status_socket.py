@@ -86,17 +86,20 @@ class StatusSocket:
 
 
 def _bound(folder: str) -> socket.socket:
+    """A listener at its path; it is there only once it listens, so that who finds it gets an answer."""
+    fresh = f"{NAME}.new"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         with folders.folder(folder) as there:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(NAME, dir_fd=there)
-            listener.bind(f"/proc/self/fd/{there}/{NAME}")
-            os.chmod(NAME, 0o600, dir_fd=there)
+                os.unlink(fresh, dir_fd=there)
+            listener.bind(f"/proc/self/fd/{there}/{fresh}")
+            os.chmod(fresh, 0o600, dir_fd=there)
             with contextlib.suppress(KeyError, PermissionError):  # no such group, or not ours to give
-                os.chown(NAME, -1, grp.getgrnam(GROUP).gr_gid, dir_fd=there, follow_symlinks=False)
-                os.chmod(NAME, 0o660, dir_fd=there)
-        listener.listen(BACKLOG)
+                os.chown(fresh, -1, grp.getgrnam(GROUP).gr_gid, dir_fd=there, follow_symlinks=False)
+                os.chmod(fresh, 0o660, dir_fd=there)
+            listener.listen(BACKLOG)
+            os.rename(fresh, NAME, src_dir_fd=there, dst_dir_fd=there)
     except BaseException:
         listener.close()
         raise
