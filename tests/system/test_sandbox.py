@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
-from harness.server import BIN, BUILT, BY_HAND, CONF, CONFIG, SHOP, SOCKET, Server
+from harness.server import BIN, BUILT, BY_HAND, CONF, CONFIG, DISTRO_SOCKET, SHOP, SOCKET, Server
 from harness.waiting import stays, wait_for
 
 BESIDE = """[Unit]
@@ -216,19 +216,20 @@ def test_a_vanished_folder_of_a_guarded_socket_is_made_again_with_its_owner(serv
 
 
 def test_a_foreign_daemon_of_a_unit_is_stopped_by_the_unit_and_does_not_come_back(server: Server) -> None:
-    """The distribution's own answers at our path; its RestartSec would bring back one that was only ended."""
-    machine, ours = server.machine, server.supervisord("main")
+    """The distribution's own serves our path; its unit's Restart= would bring back one that was only ended."""
+    machine, conf = server.machine, "/etc/supervisor/supervisord.conf"
     replace = "restart_supervisord: { replace: true }"
-    server.policy(_once("replaced", "supervisor", replace, "diagnosis is daemon-foreign and name is main"))
+    server.policy(_once("replaced", "supervisor", replace, "diagnosis is daemon-foreign"))
     server.configure("".join(line for line in CONFIG.splitlines(keepends=True) if "distro:" not in line))
     server.begin()
-    machine.sh(f"mv -f /run/supervisor.sock {SOCKET}")
+    server.ctl("main", "shutdown")
+    machine.sh(f"cp {conf} /root/kept; sed -i s,/var{DISTRO_SOCKET},{SOCKET}, {conf}; systemctl restart supervisor")
     told = server.healed("restart_supervisord")
     assert "told systemd to stop supervisor.service" in told["actions"][-1]["detail"]
-    assert server.supervisord("main") == ours
+    assert server.pids(f"supervisord -c {SHOP}/supervisord.conf") == [server.supervisord("main")]
     stays("it is not back", lambda: server.shown("supervisor", "ActiveState") == "inactive", 3.0)
-    assert server.shown("supervisor", "SubState") == "dead", "not waiting for its RestartSec either"
-    machine.run("systemctl", "start", "supervisor")
+    assert server.shown("supervisor", "SubState") == "dead", "nor does it wait for its RestartSec"
+    machine.sh(f"mv /root/kept {conf}; systemctl start supervisor")
     server.configure()
     server.policy("  []")
 
