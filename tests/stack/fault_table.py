@@ -669,9 +669,15 @@ def flapping(site: Site) -> str:
         site.stack.ctl("start", "flappy")
         told = site.told("program-troubled", "program-flapping", "told")
         assert "times in" in told["evidence"]
-        site.stack.ctl("stop", "flappy")
+        wait_for("it is stopped", lambda: _stopped(site.stack, "flappy"))
     _forget(site)
     return SAME
+
+
+def _stopped(stack: EmbeddedStack, program: str) -> bool:
+    """Supervisor stops no program that has just ended, and then starts it again: it is told until it holds."""
+    stack.ctl("stop", program)
+    return "STOPPED" in stack.ctl("status", program)
 
 
 def _forget(site: Site) -> None:
