@@ -10,6 +10,7 @@ Found = TypeVar("Found")
 STEP_S = 0.02
 RESTS = 3.0  # times as long as a look took: one that starts a process costs the CPU that what is awaited needs
 LONGEST_STEP_S = 0.5
+PATIENCE = 2.0  # deadlines are those of a quiet machine, and the tests of a whole run keep theirs busy
 
 
 class TooLate(AssertionError):
@@ -17,8 +18,8 @@ class TooLate(AssertionError):
 
 
 def wait_for(what: str, look: Callable[[], Found], deadline_s: float = 15.0) -> Found:
-    """The first true value that `look` gives; raises TooLate after `deadline_s`."""
-    until = time.monotonic() + deadline_s
+    """The first true value that `look` gives; raises TooLate after `deadline_s`, on a busy machine twice as long."""
+    until = time.monotonic() + PATIENCE * deadline_s
     while True:
         began = time.monotonic()
         found = look()

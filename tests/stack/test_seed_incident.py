@@ -80,5 +80,7 @@ def read_by_a_person(stack: EmbeddedStack) -> None:
     assert told["diagnosis"] in ("daemon-dead", "socket-stale")
     assert "restart_supervisord" in history
     assert "ended daphne" in history
-    assert json.loads(stack.paramedic("history", "--json").stdout) == stack.history()
+    wait_for(
+        "both tell the same", lambda: json.loads(stack.paramedic("history", "--json").stdout) == stack.history(), 15
+    )
     assert "not for the journal" not in stack.everything_recorded()

@@ -123,7 +123,8 @@ def test_a_chain_can_be_asked_for_through_the_masters_fifo(stack: EmbeddedStack)
     add(stack, "chain_reload")
     stack.start_agent()
     wait_for("status follows it", lambda: "waiting for worker" in stack.paramedic("status").stdout, 40)
-    assert re.search(r"^uwsgi\.worker:web/\d: .* \(PSS and USS [\w.]+ ago\)$", stack.paramedic("status").stdout, re.M)
+    line = re.compile(r"^uwsgi\.worker:web/\d: .* \(PSS and USS [\w.]+ ago\)$", re.MULTILINE)
+    wait_for("it says how old they are", lambda: line.search(stack.paramedic("status").stdout))
     assert "wrote c to" in action(stack, "healed", 60)["detail"]
     assert (stack.folder / "state/paramedic/recipes/uwsgi-web.json.asked").exists(), "the FIFO itself keeps no trace"
     assert not set(pids.values()) & set(stack.worker_pids().values())
