@@ -219,7 +219,7 @@ def test_a_foreign_daemon_of_a_unit_is_stopped_by_the_unit_and_does_not_come_bac
     """The distribution's own serves our path; its unit's Restart= would bring back one that was only ended."""
     machine, conf = server.machine, "/etc/supervisor/supervisord.conf"
     replace = "restart_supervisord: { replace: true }"
-    server.policy(_once("replaced", "supervisor", replace, "diagnosis is daemon-foreign"))
+    server.policy(_once("unit-replaced", "supervisor", replace, "diagnosis is daemon-foreign"))
     server.configure("".join(line for line in CONFIG.splitlines(keepends=True) if "distro:" not in line))
     server.begin()
     server.ctl("main", "shutdown")
