@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bench.sockets import answers
-from harness.processes import start_ticks
+from harness.processes import end_marked, start_ticks
 from harness.stack import EmbeddedStack
 from harness.waiting import stays, wait_for
 
@@ -192,7 +192,8 @@ def test_it_works_on_tmpfs_and_where_the_agent_came_too_late(lone_stack: Embedde
         wait_for("the same inode is back", lambda: stack.socket.exists() and stack.socket.stat().st_ino == inode)
         assert (stack.supervisords(), identity(stack)) == ([daemon], before)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        end_marked(stack.mark)  # an agent would make the folder again
+        shutil.rmtree(folder)
 
 
 def test_a_socket_that_not_even_its_owner_may_use_is_opened_again_before_it_gets_its_path(stack: EmbeddedStack) -> None:
