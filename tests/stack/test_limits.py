@@ -16,11 +16,17 @@ import pytest
 from conftest import SWITCHES, make_stack
 from harness.real_cgroup import limited_cgroup
 from harness.stack import BIN, EmbeddedStack
-from harness.waiting import wait_for
+from harness.waiting import stays, wait_for
 from paramedic.journal import Journal
 from stack.test_full_disk import QUICK
 
 CAP_BYTES = 128 * 2**20
+UWSGI_TOO = """  - name: gone
+    watch: uwsgi
+    when: diagnosis is uwsgi-dead
+    for: 1s
+    do: [start_uwsgi]
+"""
 
 
 def test_without_descriptors_nothing_is_called_dead(lone_stack: EmbeddedStack) -> None:
@@ -50,6 +56,34 @@ def test_without_descriptors_nothing_is_called_dead(lone_stack: EmbeddedStack) -
     assert not wrong, "\n".join(map(str, wrong))
     assert any("unknown" in row[2].values() for row in rows), "the fault is real: it could not look"
     stack.stop(agent)
+
+
+def test_a_running_agent_without_descriptors_harms_nothing_and_heals_when_it_has_some(
+    lone_stack: EmbeddedStack,
+) -> None:
+    """Everything that it opens fails from one look to the next, while a socket is deleted; the daemon must live on."""
+    stack = lone_stack
+    stack.start_uwsgi()
+    stack.start_supervisord()
+    (stack.folder / "etc" / "quick.yaml").write_text(QUICK + UWSGI_TOO)
+    stack.policies, stack.interval = ["quick.yaml"], "500ms"
+    agent = stack.start_agent()
+    wait_for("a link is kept", lambda: list(stack.socket.parent.glob(".paramedic-*/supervisor.sock")))
+    wait_for("its launch is recorded", lambda: list(stack.folder.glob("state/paramedic/recipes/main.json")))
+    before = (stack.supervisords(), stack.daphnes(), stack.worker_pids())
+    inode = stack.socket.stat().st_ino
+    usual = resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)[0]
+    held = {int(name) for name in os.listdir(f"/proc/{agent.pid}/fd")}
+    limit(stack, agent.pid, "nofile", str(min(set(range(usual)) - held)))
+    wait_for("nothing can be opened", lambda: "Too many open files" in stack.agent_log(), 30)
+    stack.socket.unlink()
+    stays("the agent lives and starts nothing", lambda: agent.poll() is None and stack.supervisords() == before[0], 4.0)
+    limit(stack, agent.pid, "nofile", str(usual))
+    wait_for("the socket is back", lambda: _is_at(stack.socket, inode), 20)
+    wait_for("all is well", lambda: not stack.published()["incidents"], 30)
+    assert (stack.supervisords(), stack.daphnes(), stack.worker_pids()) == before
+    done = {action["action"] for incident in stack.history() for action in incident["actions"]}
+    assert done <= {"restore_socket", "notify"}, done
 
 
 def heals_a_deletion(stack: EmbeddedStack, deadline_s: float = 20.0) -> float:
