@@ -29,6 +29,8 @@ from stack.chaos_page import HEAD, PAGE, report
 HEALED_S = 90.0
 LOOK_S = 0.1
 WHOLE = 200
+# No uWSGI is started here; and that a program was started often stays true for two minutes after it is healthy.
+STAYS = ("uwsgi-unreachable", "program-troubled")
 LANES = 2
 
 
@@ -48,6 +50,7 @@ class Chaos:
         stack.start_supervisord()
         self.agent = stack.start_agent()
         self.duplicates: list[list[int]] = []
+        self.looks = 0
         self.broken_at = time.time()
         self.names: list[str] = []
         self.stated = 0
@@ -70,6 +73,7 @@ class Chaos:
                 if len(now) > 1 and len(before) > 1 and now == before:
                     self.duplicates.append(sorted(now))
                 before = now
+            self.looks += 1
 
     def faults(self) -> dict[str, Callable[[], None]]:
         """Everything that can happen, by name."""
@@ -167,7 +171,7 @@ class Chaos:
         with contextlib.suppress(NoAnswer, KeyError):
             found = self.stack.published()
             is_fresh = found["agent"]["at"] > self.broken_at + 0.6
-            is_open = any(one["policy"] not in ("uwsgi-unreachable", "program-troubled") for one in found["incidents"])
+            is_open = any(one["policy"] not in STAYS for one in found["incidents"])
             is_ok = found["facts"]["subjects"]["supervisor:main"]["diagnosis"] == "ok" and not is_open
             one_each = (len(self.stack.supervisords()), len(self.stack.daphnes())) == (1, 1)
             return is_fresh and is_ok and one_each and self.stack.status(self.stack.daphne_port) == 200
@@ -204,6 +208,7 @@ class Chaos:
         """One sequence: two to four faults, some at once, some while the last is being healed; the names."""
         dice = random.Random(seed)
         faults = self.faults()
+        looks = self.looks
         names = [dice.choice(sorted(faults)) for _ in range(dice.randint(2, 4))]
         self.names = names
         for name in names:
@@ -215,6 +220,7 @@ class Chaos:
             self.await_health()
             self.bystanders.prove_untouched()
             assert not self.duplicates, f"two daemons at once: {self.duplicates}"
+            assert self.looks > looks, "nobody watched whether there were two daemons"
             assert self.stack.conf.read_text() == self.conf, "a link at the socket's path led to it"
         except AssertionError as failed:
             raise AssertionError(f"seed {seed}: {names}: {failed}") from failed
