@@ -13,11 +13,13 @@ HEAD = """# The fault table
 
 Every row was run against real supervisord and Daphne processes: the fault made, named by `paramedic`, repaired or
 refused, and the result looked at from outside with supervisorctl, /proc and HTTP. Written by `make test` from what it
-saw, on supervisor {versions}: with the agent as root (the daemon as an ordinary user), and with both as that user.
+saw, on supervisor {versions}: with agent and daemon as root (its socket given to a user by `chown=`), with the agent as
+root and the daemon as an ordinary user, and with both as that user.
 
-| diagnosis | the fault | what paramedic does | the programs | root | user |
-|---|---|---|---|---|---|
+| diagnosis | the fault | what paramedic does | the programs | both root | agent root | both a user |
+|---|---|---|---|---|---|---|
 """
+USERS = ("both root", "root", "user")
 
 
 def note(version: str, user: str, number: int, programs: str) -> None:
@@ -35,18 +37,18 @@ def forget() -> None:
 
 
 def write(rows: Sequence[Any]) -> bool:
-    """Write the page if every row was seen with at least three versions and both users; whether it was."""
+    """Write the page if every row was seen with at least three versions and all users; whether it was."""
     seen: dict[tuple[str, str], dict[int, str]] = {}
     for path in NOTES.glob("*.jsonl"):
         version, _, user = path.stem.partition("-")
         seen[version, user] = dict(json.loads(line) for line in path.read_text().splitlines())
     versions = sorted({version for version, _ in seen})
-    if len(versions) < 3 or any(len(seen.get((v, u), {})) < len(rows) for v in versions for u in ("root", "user")):
+    if len(versions) < 3 or any(len(seen.get((v, u), {})) < len(rows) for v in versions for u in USERS):
         return False
     lines = []
     for number, row in enumerate(rows):
         programs = {found[number] for found in seen.values()}
-        ticks = [" ".join(v for v in versions if number in seen[v, user]) for user in ("root", "user")]
+        ticks = [" ".join(v for v in versions if number in seen[v, user]) for user in USERS]
         done = row.done + (f"; as an ordinary user: {row.as_user}" if row.as_user else "")
         cells = (f"`{row.diagnosis}`", row.fault, done, ", ".join(sorted(programs)), *ticks)
         lines.append(f"| {' | '.join(cells)} |")
