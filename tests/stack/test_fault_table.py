@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
 from conftest import CAN_SWITCH, SWITCHES
 from harness.stack import BIN, EmbeddedStack, Owner
 from harness.table import note
-from stack.fault_table import ROWS, Site
+from stack.fault_site import Site
+from stack.fault_table import ROWS
 
 VENVS = sorted(BIN.parent.glob("supervisor-*/bin"))
 VERSIONS = {"4.3.0": BIN} | {venv.parent.name.removeprefix("supervisor-"): venv for venv in VENVS}
@@ -57,4 +57,3 @@ def test_every_diagnosis_of_supervisor_has_a_row() -> None:
 
     named = {w for kind in ("supervisor", "supervisor.program", "socket") for w in KINDS[kind]["diagnosis"].words}
     assert named - {"ok"} == {row.diagnosis for row in ROWS} - {"orphan"}
-    assert Path(__file__).with_name("fault_table.py").exists()

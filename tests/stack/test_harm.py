@@ -13,7 +13,7 @@ import pytest
 from harness.processes import is_alive
 from harness.stack import BIN, EmbeddedStack, Owner
 from harness.waiting import stays, wait_for
-from stack.fault_table import blocked_daemon
+from stack.daemon_faults import blocked_daemon
 
 
 def is_up(stack: EmbeddedStack) -> bool:
