@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,23 @@ def test_a_block_gives_every_pass_back_and_is_small() -> None:
     assert list(recorded([packed], 0.0)) == [seen(step) for step in range(12)]
     assert len(packed) < len(json.dumps([facts_to_json(seen(step)) for step in range(12)])) / 5
     assert list(recorded([packed], seen(9).wall)) == [seen(9), seen(10), seen(11)]
+
+
+def test_a_block_gives_back_what_came_went_and_stayed() -> None:
+    """Fields and subjects that are absent from time to time, in every order."""
+    for seed in range(200):
+        dice = random.Random(seed)
+        documents = []
+        for step in range(dice.randint(1, 9)):
+            subjects: dict[str, object] = {}
+            for name in ("uwsgi:web", "uwsgi:api"):
+                fields = {
+                    path: dice.choice((1, 2, {"unknown": "why"})) for path in ("rss", "uss") if dice.random() < 0.6
+                }
+                subjects |= {name: fields} if fields else {}
+            documents.append({"wall": 100.0 + step, "monotonic": 5.0 + step, "subjects": subjects})
+        expected = [facts_from_json(document) for document in documents]
+        assert list(recorded([pack(documents)], 0.0)) == expected, seed
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish", b"x\x9c\x03\x00\x00\x00\x00\x01"])

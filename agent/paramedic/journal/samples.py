@@ -14,10 +14,78 @@ from paramedic.journal.store import Journal
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 
 BLOCK_S = 60.0
-MOST_WAITING = 12  # with 64 workers each weighs 70 KiB of memory
+MOST_WAITING = 12
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 ABSENT = "~absent"
 Document = dict[str, Any]
+
+
+class Column:
+    """One field through the passes of a block: while it does not change, one value and for how many passes it held."""
+
+    __slots__ = ("_count", "_values", "last")
+
+    def __init__(self, at: int, value: object) -> None:
+        self.last, self._count = value, 1
+        self._values: list[object] | None = [ABSENT] * at + [value] if at else None
+
+    def put(self, at: int, value: object) -> None:
+        """The value of pass `at`, counted from 0; it was absent in those between."""
+        if self._values is None:
+            if self._count == at and value == self.last:
+                self._count += 1
+                return
+            self._values = [self.last] * self._count
+        self._values += [ABSENT] * (at - len(self._values))
+        self._values.append(value)
+
+    def through(self, count: int) -> list[object]:
+        """Its values of `count` passes, one where all are the same."""
+        if self._values is None:
+            return [self.last] if self._count == count else [self.last] * self._count + [ABSENT] * (count - self._count)
+        return self._values + [ABSENT] * (count - len(self._values))
+
+
+class Block:
+    """Passes of one boot, a column for each field: what does not change costs no memory while it waits for the disk."""
+
+    def __init__(self, boot_id: str = "") -> None:
+        self._boot_id = boot_id
+        self.walls: list[float] = []
+        self.monotonics: list[float] = []
+        self._tables: dict[str, dict[str, Column]] = {}
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        """One more pass, in the form of `facts_to_json`."""
+        at = len(self.walls)
+        self.walls.append(document["wall"])
+        self.monotonics.append(document["monotonic"])
+        for subject, fields in document["subjects"].items():
+            table = self._tables.setdefault(subject, {})
+            for path, value in fields.items():
+                column = table.get(path)
+                if column is None:
+                    table[path] = Column(at, value)
+                else:
+                    column.put(at, value)
+
+    def packed(self) -> bytes:
+        """All of it, compressed."""
+        count = len(self.walls)
+        subjects = {
+            subject: {path: column.through(count) for path, column in table.items()}
+            for subject, table in self._tables.items()
+        }
+        block = {"wall": self.walls, "monotonic": self.monotonics, "boot": self._boot_id, "subjects": subjects}
+        return zlib.compress(json.dumps(block, separators=(",", ":")).encode("utf-8", "surrogatepass"), 6)
+
+
+def pack(documents: Iterable[Mapping[str, Any]], boot_id: str = "") -> bytes:
+    """The block of these documents of one boot, which are in the form of `facts_to_json`."""
+    block = Block(boot_id)
+    for document in documents:
+        block.add(document)
+    return block.packed()
 
 
 class Recorder:
@@ -25,50 +93,28 @@ class Recorder:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._waiting: list[Document] = []
+        self._block = Block(journal.boot_id)
         self.failure: str | None = None
 
     def take(self, facts: Facts) -> Document:
         """Keep one pass; its document."""
-        document = facts_to_json(facts)
-        self._waiting.append(document)
-        first = self._waiting[0]
-        is_full = facts.monotonic - first["monotonic"] >= BLOCK_S or len(self._waiting) >= MOST_WAITING
-        if is_full or facts.wall < first["wall"]:
+        document, block = facts_to_json(facts), self._block
+        block.add(document)
+        is_full = facts.monotonic - block.monotonics[0] >= BLOCK_S or len(block.walls) >= MOST_WAITING
+        if is_full or facts.wall < block.walls[0]:
             self.flush()
         return document
 
     def flush(self) -> None:
         """Write what waits. A journal that cannot take it costs the record, not the healing."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
+        block, self._block = self._block, Block(self._journal.boot_id)
+        if not block.walls:
             return
-        walls = [document["wall"] for document in waiting]
         try:
-            self._journal.save_samples(min(walls), max(walls), pack(waiting, self._journal.boot_id))
+            self._journal.save_samples(min(block.walls), max(block.walls), block.packed())
             self.failure = None
         except sqlite3.Error as error:
             self.failure = f"{type(error).__name__}: {error}"
-
-
-def pack(documents: list[Document], boot_id: str = "") -> bytes:
-    """The block of these documents of one boot, which are in the form of `facts_to_json`."""
-    count = len(documents)
-    columns: dict[str, dict[str, list[Any]]] = {}
-    for at, document in enumerate(documents):
-        for subject, fields in document["subjects"].items():
-            table = columns.setdefault(subject, {})
-            for path, value in fields.items():
-                table.setdefault(path, [ABSENT] * count)[at] = value
-    subjects = {
-        subject: {
-            path: [column[0]] if all(v == column[0] for v in column) else column for path, column in table.items()
-        }
-        for subject, table in columns.items()
-    }
-    block: Document = {name: [document[name] for document in documents] for name in ("wall", "monotonic")}
-    block |= {"boot": boot_id, "subjects": subjects}
-    return zlib.compress(json.dumps(block, separators=(",", ":")).encode("utf-8", "surrogatepass"), 6)
 
 
 def unpack(packed: bytes) -> Document:
