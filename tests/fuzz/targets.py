@@ -38,6 +38,7 @@ from paramedic.sense.path import Holders
 from paramedic.sense.programs import Programs
 from paramedic.sense.supervisor_conf import ConfUnreadable, read_supervisor_conf, stamps_of
 from paramedic.sense.uwsgi import UwsgiSensor
+from paramedic.sense.uwsgi_answer import Told, told
 from paramedic.sense.uwsgi_ini import read_uwsgi_conf
 from paramedic.settings import SettingsError, load
 
@@ -92,16 +93,16 @@ def _conf(data: bytes, folder: Path) -> Read:
     return lambda: (stamps_of(entry.conf), read_supervisor_conf(entry, {"HOME": "/home/x"}))
 
 
-class Told(uwsgi_stats.Stats):
+class AtHand(uwsgi_stats.Stats[Told]):
     """The stats of a document that is at hand."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__()
+        super().__init__(told)
         self._data = data
 
-    def fetch(self, address: str) -> dict[str, object]:
+    def fetch(self, address: str) -> Told:
         """As if it had been read from there."""
-        return uwsgi_stats._document(bytearray(self._data))
+        return told(uwsgi_stats._document(bytearray(self._data)))
 
 
 def _stats(data: bytes, folder: Path) -> Read:
@@ -109,7 +110,7 @@ def _stats(data: bytes, folder: Path) -> Read:
     sensor = UwsgiSensor(UwsgiEntry("web", _put(folder, "u.ini", b"[uwsgi]\nstats = %s\n" % address.encode())), proc)
     me = proc.identify(os.getpid())
     assert me is not None
-    sensor._proven, sensor._stats = (me, address, proc.uid(me.pid) or 0), Told(data)
+    sensor._proven, sensor._stats = (me, address, proc.uid(me.pid) or 0), AtHand(data)
     sensor._seen = me
 
     def look() -> None:

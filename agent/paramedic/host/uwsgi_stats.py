@@ -8,11 +8,14 @@ import os
 import re
 import socket
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from paramedic.host import clock, files
 from paramedic.host.proc import Proc
 from paramedic.host.unix_diag import Listener, listeners
+
+Told = TypeVar("Told")
 
 DEADLINE_S = 2.0
 MAX_BYTES = 4 << 20
@@ -21,17 +24,18 @@ _TCP = re.compile(r"([^/@]*):(\d{1,5})")
 _LISTENING = re.compile(r"\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ 0A \S+ \S+ \S+ +\d+ +\d+ (\d+)")
 
 
-class Stats:
-    """The stats JSON of one instance; while it is idle the same bytes come again, and are not parsed again."""
+class Stats(Generic[Told]):
+    """The stats of one instance as `told` takes them from the JSON; while it is idle the same bytes come again."""
 
-    def __init__(self) -> None:
-        self._last: tuple[bytearray, dict[str, Any]] | None = None
+    def __init__(self, told: Callable[[dict[str, Any]], Told]) -> None:
+        self._told = told
+        self._last: tuple[bytearray, Told] | None = None
 
-    def fetch(self, address: str) -> dict[str, Any]:
-        """The document (core/master_utils.c), within a total deadline; raises OSError or ValueError."""
+    def fetch(self, address: str) -> Told:
+        """The answer (core/master_utils.c), within a total deadline; raises OSError, ValueError, or as `told` does."""
         data = _ask(address)
         if self._last is None or self._last[0] != data:
-            self._last = (data, _document(data))
+            self._last = (data, self._told(_document(data)))
         return self._last[1]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from paramedic.host import clock, recipe
 from paramedic.host.children import Children
@@ -17,12 +16,12 @@ from paramedic.model.readings import Identity, Unreadable, UwsgiBlind, UwsgiGone
 from paramedic.model.stack import UwsgiConf, UwsgiEntry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.uwsgi_absence import gone, master_of, trusted
+from paramedic.sense.uwsgi_answer import Told, ToldWorker, told
 from paramedic.sense.uwsgi_ini import emperors_ini, read_uwsgi_conf
 from paramedic.sense.uwsgi_magic import launch_of
 
 Stamps = tuple[tuple[int, int, int], ...]
 
-MOST_WORKERS, MOST_COUNTED = 1024, 1 << 63
 REST_S, LONGEST_REST_S = 1.0, 60.0
 Instance = UwsgiReading | UwsgiBlind | UwsgiGone | Unreadable
 _NO_PROCESS = Unreadable("no such process under the master")
@@ -40,7 +39,7 @@ class UwsgiSensor:
         self._seen: Identity | None = None
         self._misses, self._rests_until, self._silence = 0, 0.0, ""
         self._children = Children(proc)
-        self._stats = Stats()
+        self._stats = Stats(told)
 
     def read(self, rollups: Rollups, known: UwsgiKnown | None = None) -> Instance:
         """What the instance says of itself, each pid proven against /proc; what /proc says where it does not answer."""
@@ -54,9 +53,9 @@ class UwsgiSensor:
         if clock.monotonic() < self._rests_until:
             return self._unanswered(conf, self._silence, rollups, known)
         try:
-            stats = self._stats.fetch(conf.stats)
+            answer = self._stats.fetch(conf.stats)
             self._misses = 0
-            return self._reading(conf, stats, rollups)
+            return self._reading(conf, answer, rollups)
         except PermissionError:
             raise
         except TimeoutError:
@@ -103,10 +102,10 @@ class UwsgiSensor:
             return read_uwsgi_conf(self.entry, replace(launch, folders=()))
         return conf
 
-    def _reading(self, conf: UwsgiConf, stats: Mapping[str, Any], rollups: Rollups) -> UwsgiReading | Unreadable:
-        master = self._proc.identify(_whole(stats["pid"]))
+    def _reading(self, conf: UwsgiConf, told: Told, rollups: Rollups) -> UwsgiReading | Unreadable:
+        master = self._proc.identify(told.pid)
         if master is None:
-            return Unreadable(f"{conf.stats} names process {stats['pid']} as its master, which does not exist")
+            return Unreadable(f"{conf.stats} names process {told.pid} as its master, which does not exist")
         uid = self._proc.uid(master.pid)
         if uid is None:
             return Unreadable(f"process {master.pid} changes its user, as set-uid programs do: whose it is is unclear")
@@ -116,17 +115,15 @@ class UwsgiSensor:
                 return Unreadable(f"process {master.pid} {doubt}")
             self._proven = (master, conf.stats or "", uid)
         self._children.of(master, uid)
-        if len(stats["workers"]) > MOST_WORKERS:
-            return Unreadable(f"{conf.stats} tells of {len(stats['workers'])} workers: that is no uWSGI")
-        workers = [self._worker(row, rollups) for row in stats["workers"]]
+        workers = [self._worker(one, rollups) for one in told.workers]
         self._children.keep({worker.identity.pid for worker in workers if worker.identity})
         return UwsgiReading(
             conf=conf,
             master=master,
             uid=uid,
             uptime_s=self._proc.age_s(master),
-            version=readable(str(stats.get("version", "")))[:32],
-            listen_queue=_whole(stats.get("listen_queue", 0)),
+            version=told.version,
+            listen_queue=told.listen_queue,
             workers=tuple(workers),
             touched_at=_mtime(conf.chain_reload),
             asked_at=_mtime(recipe.asked_of(self._recipe_path)) if self._recipe_path and conf.master_fifo else None,
@@ -148,22 +145,22 @@ class UwsgiSensor:
             f"else's; if it is right, write uid = in {conf.ini} or remove {self._recipe_path}"
         )
 
-    def _worker(self, row: Mapping[str, Any], rollups: Rollups) -> WorkerReading:
-        found = self._children.read(_whole(row["pid"]))
+    def _worker(self, told: ToldWorker, rollups: Rollups) -> WorkerReading:
+        found = self._children.read(told.pid)
         identity, rss = found if found is not None else (None, _NO_PROCESS)
         return WorkerReading(
-            id=_whole(row["id"]),
+            id=told.id,
             identity=identity,
-            accepting=bool(row["accepting"]) and identity is not None,
-            status=readable(str(row["status"]))[:16],
-            requests=_whole(row["requests"]),
-            exceptions=_whole(row["exceptions"]),
-            harakiris=_whole(row["harakiri_count"]),
-            respawns=_whole(row["respawn_count"]),
-            running_s=_whole(row.get("running_time", 0)) / 1e6,
-            spawned_at=float(_whole(row["last_spawn"])),
-            apps=len(row["apps"]),
-            startup_s=max((float(_whole(app["startup_time"])) for app in row["apps"]), default=0.0),
+            accepting=told.accepting and identity is not None,
+            status=told.status,
+            requests=told.requests,
+            exceptions=told.exceptions,
+            harakiris=told.harakiris,
+            respawns=told.respawns,
+            running_s=told.running_s,
+            spawned_at=told.spawned_at,
+            apps=told.apps,
+            startup_s=told.startup_s,
             age_s=self._proc.age_s(identity) if identity else None,
             rss_bytes=rss,
             memory=rollups.of(identity) if identity else _NO_PROCESS,
@@ -183,13 +180,6 @@ def resident(readings: Mapping[str, Instance], proc: Proc) -> dict[Identity, int
         elif isinstance(reading, UwsgiBlind):
             found |= {one: proc.rss_bytes(one.pid) or 0 for one in reading.tree}
     return found
-
-
-def _whole(value: object) -> int:
-    """A count or a time as uWSGI writes them; raises ValueError for what no counter of 64 bits can be."""
-    if not isinstance(value, int) or not 0 <= value < MOST_COUNTED:
-        raise ValueError("a number in the stats is impossible")
-    return value
 
 
 def _stamps(files: tuple[str, ...]) -> Stamps:
