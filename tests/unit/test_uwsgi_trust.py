@@ -93,7 +93,6 @@ def test_thousands_of_workers_are_no_uwsgi(answering: tuple[UwsgiSensor, dict[st
     document["workers"] = [dict(ROW)] * 1025
     found = look(sensor)
     assert not isinstance(found, UwsgiReading)
-    assert "1025 workers" in str(found)
 
 
 def test_a_master_that_changes_its_user_is_nobodys(

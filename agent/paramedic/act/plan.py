@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paramedic.act.job import Job, Refused
-from paramedic.host import recipe
+from paramedic.host import recipe, texts
 from paramedic.host.recipe import Recipe
 from paramedic.model.stack import SupervisorEntry
 
@@ -60,7 +60,11 @@ def _person(uid: int) -> pwd.struct_passwd | None:
 
 def _interpreter(program: str) -> tuple[str, ...]:
     """The Python of a supervisord script, from its first line."""
-    with open(program, "rb") as file:
+    try:
+        found = texts.opened(program)
+    except ValueError as error:
+        raise Refused(f"{program} is {error}, so its start cannot be tried before") from error
+    with open(found, "rb") as file:
         first = file.readline(512).decode("utf-8", "replace").strip()
     if not first.startswith("#!"):
         raise Refused(f"{program} is no Python script, so its start cannot be tried before")

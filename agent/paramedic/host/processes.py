@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from paramedic.host import texts
 from paramedic.host.proc import Proc
-from paramedic.host.recipe import MODULE, conf_argument
+from paramedic.host.recipe import MODULE, MOST_BYTES, conf_argument
 from paramedic.model.readings import Identity
 
 MIXED = -1
@@ -125,9 +126,9 @@ def trusted_uids(conf: str) -> set[int]:
     """The uids a supervisord of this conf can have: root, ours, the conf's owner, its `user=`."""
     found = {0, os.geteuid()}
     parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
-    with contextlib.suppress(OSError, configparser.Error, UnicodeDecodeError, KeyError):
+    with contextlib.suppress(OSError, configparser.Error, ValueError, KeyError):
         found.add(os.stat(conf).st_uid)
-        parser.read_string(Path(conf).read_text("utf-8"))
+        parser.read_string(texts.read_text(conf, MOST_BYTES))
         user = parser.get("supervisord", "user", fallback="")
         found |= uids_of(user)
     return found

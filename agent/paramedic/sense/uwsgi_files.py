@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from paramedic.host import texts
 from paramedic.host.writers import readable_by
 from paramedic.sense.uwsgi_magic import UNKNOWN, Launch, Magic
 from paramedic.sense.uwsgi_options import ABOUT_A_PATH, DECLARES, ENDS, IMMEDIATE, LOGIC, OTHER_FORMATS, SETS
@@ -193,11 +193,12 @@ def _lines(text: str, section: str) -> list[tuple[str, str]]:
 
 def read_small(path: str, limit: int = MAX_BYTES) -> bytes:
     """A regular file, without what follows a NUL in a line, where C's strings end; raises OSError or ValueError."""
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{path} is not a regular file")
-    if found.st_size > limit:
+    try:
+        found = texts.opened(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is {error}") from error
+    with open(found, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
         raise ValueError(f"{path}: larger than {limit // 1024} KiB")
-    with open(path, "rb") as file:
-        lines = file.read(limit).split(b"\n")
-    return b"\n".join(line.partition(b"\0")[0] for line in lines)
+    return b"\n".join(line.partition(b"\0")[0] for line in data.split(b"\n"))
