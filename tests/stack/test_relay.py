@@ -137,7 +137,7 @@ def test_it_leaves_what_somebody_else_put_there(carried: Carried) -> None:
 def test_it_is_ended_when_superseded_and_recognised_without_its_record(carried: Carried) -> None:
     path, proc = str(carried.path), Proc()
     assert relaying.current(path, proc) == carried.relay
-    os.unlink(relaying.record_of(path))
+    os.unlink(f"{files.keep_link(path)}.relay")
     assert relaying.current(path, proc) is None
     seen = relaying.recognise(path, files.look(path), carried.relay.process, os.geteuid(), proc)
     assert seen == carried.relay

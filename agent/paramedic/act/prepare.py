@@ -112,4 +112,4 @@ def _is_healthy(reading: SupervisorReading) -> bool:
 def _keep_relay(path: str, inode: int) -> None:
     """A relay's socket and its record are kept from cleaners, too."""
     files.protect(path, inode, clock.wall(), FRESH_S)
-    files.freshen(relaying.record_of(path), clock.wall(), FRESH_S)
+    relaying.freshen(path, clock.wall(), FRESH_S)

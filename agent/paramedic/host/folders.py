@@ -74,14 +74,15 @@ def _makers(at: int, path: str, links: int) -> set[int]:
 
 
 @contextlib.contextmanager
-def private(path: str, closed: int = 0o077) -> Iterator[int]:
-    """A descriptor of a 0700 folder of ours, made if need be; raises OSError(EPERM) if it is somebody else's, or open
-    to others by one of the `closed` bits.
+def private(path: str, closed: int = 0o077, must_exist: bool = False) -> Iterator[int]:
+    """A descriptor of a 0700 folder of ours, made if need be or allowed; raises OSError(EPERM) if it is somebody
+    else's, or open to others by one of the `closed` bits.
     """
     name = Path(path).name
     with folder(str(Path(path).parent)) as there:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=there)
+        if not must_exist:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=there)
         try:
             fd = os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=there)
         except (NotADirectoryError, OSError) as error:

@@ -18,6 +18,7 @@ from paramedic.host import files, folders, inodes, pidfd, systemd, texts
 from paramedic.host.commands import run
 from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
+from paramedic.host.processes import runs_python
 from paramedic.model.readings import Identity, PathReading
 
 START_S = 10.0
@@ -56,15 +57,18 @@ class Wanted:
     runs_as: tuple[int, int]
 
 
-def record_of(path: str) -> str:
-    """Where the relay of a path is written down."""
-    return f"{files.keep_link(path)}.relay"
+def record_of(path: str, kept: int) -> str:
+    """Where the relay of a path is written down, in the folder of ours that is open at `kept`: beside a user's socket
+    that user could put another one, or a link, in its place.
+    """
+    return f"/proc/self/fd/{kept}/{os.path.basename(path)}.relay"
 
 
 def current(path: str, proc: Proc) -> Relay | None:
-    """The recorded relay of a path while its process lives; None where nothing is recorded or readable."""
+    """The recorded relay of a path while its process lives; None where nothing is recorded, readable or ours."""
     try:
-        found = json.loads(texts.read_text(record_of(path), 4096))
+        with folders.private(files.keep_folder(path), must_exist=True) as kept:
+            found = json.loads(texts.read_text(record_of(path, kept), 4096))
         process, serves = (Identity(*map(int, found[name])) for name in ("process", "serves"))
         relay = Relay(process, int(found["inode"]), serves, int(found["live_inode"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
@@ -80,6 +84,8 @@ def recognise(path: str, at: PathReading, holder: Identity, uid: int, proc: Proc
     argv = proc.cmdline(holder.pid) or ()
     words = argv[argv.index(_PROGRAM) + 1 :] if _PROGRAM in argv else ()
     if len(words) != WORDS or words[-1] != path or proc.uid(holder.pid) not in (0, uid):
+        return None
+    if not runs_python(holder.pid, proc):
         return None
     with contextlib.suppress(ValueError):
         own, live_inode, pid, start = (int(word) for word in words[5:9])
@@ -111,7 +117,7 @@ def start(wanted: Wanted, proc: Proc) -> Relay:
         try:
             files.move_in(kept, name, wanted.path)
             reached("relay in place")
-            files.write_private(record_of(wanted.path), json.dumps(asdict(relay) | _pairs(relay)).encode())
+            files.write_private(record_of(wanted.path, kept), json.dumps(asdict(relay) | _pairs(relay)).encode())
             reached("relay recorded")
         except OSError:
             end(relay, proc)
@@ -119,6 +125,12 @@ def start(wanted: Wanted, proc: Proc) -> Relay:
                 os.unlink(name, dir_fd=kept)
             raise
     return relay
+
+
+def freshen(path: str, now: float, older_than_s: float) -> None:
+    """Renew the time of the record, for cleaners."""
+    with folders.private(files.keep_folder(path), must_exist=True) as kept:
+        files.freshen(record_of(path, kept), now, older_than_s)
 
 
 def _pairs(relay: Relay) -> dict[str, list[int]]:

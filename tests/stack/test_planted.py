@@ -1,0 +1,113 @@
+"""What users plant in folders of theirs, and in those of everybody, where root keeps what a repair needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from harness.processes import start_ticks
+from harness.stack import EmbeddedStack, Owner
+from harness.waiting import stays, wait_for
+from paramedic.host import files
+
+STRANGER = Owner(61000, 61000)
+# The owner of a socket's folder deletes everything, and while root starts a relay puts a link in its folder's place.
+SWAP = """
+import os, sys, time
+os.chdir(sys.argv[1])
+def starts():
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            words = open(f'/proc/{pid}/cmdline', 'rb').read()
+        except OSError:
+            continue
+        if b'relay.py' in words and sys.argv[1].encode() in words:
+            return True
+    return False
+os.rename('.paramedic-0', 'away')
+os.unlink('supervisor.sock')
+until = time.time() + 30
+while time.time() < until:
+    if os.path.isdir('.paramedic-0') and starts():
+        os.rename('.paramedic-0', 'away-too')
+        os.symlink(sys.argv[2], '.paramedic-0')
+        print('swapped', flush=True)
+        break
+"""
+LIAR = """
+import os, socket, sys, xmlrpc.client
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+server.listen(50)
+print('listening', flush=True)
+row = dict.fromkeys(('spawnerr', 'stdout_logfile', 'stderr_logfile', 'description', 'logfile'), '')
+row |= {'group': 'daphne', 'name': 'daphne', 'pid': 0, 'state': 0, 'statename': 'STOPPED', 'start': 1, 'stop': 2}
+row |= {'now': 3, 'exitstatus': 0}
+answer = [{'statename': 'RUNNING', 'statecode': 1}, int(sys.argv[2]), 'shop', [row]]
+body = xmlrpc.client.dumps((answer,), methodresponse=True).encode()
+while True:
+    client, _ = server.accept()
+    client.recv(65536)
+    client.sendall(b'HTTP/1.0 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n' % len(body) + body)
+    client.close()
+"""
+
+
+@pytest.fixture
+def shared(lone_stack: EmbeddedStack) -> EmbeddedStack:
+    """A stack of an ordinary user below an agent of root's, in a folder where everybody may make files."""
+    if lone_stack.owner is None or os.geteuid() != 0:
+        pytest.skip("needs root: the attacker is another user")
+    return lone_stack
+
+
+def test_a_folder_that_is_swapped_while_a_relay_starts_leads_root_nowhere(shared: EmbeddedStack) -> None:
+    stack = shared
+    roots = stack.folder / "etc" / "supervisor.sock.relay"
+    roots.write_text("root's\n")
+    stack.start_supervisord()
+    stack.start_agent()
+    wait_for("a link is kept", (stack.socket.parent / ".paramedic-0" / stack.socket.name).exists)
+    swapper = stack.spawn([sys.executable, "-c", SWAP, stack.socket.parent, roots.parent], stack.owner, "swap.log")
+    wait_for("it is over", lambda: swapper.poll() is not None, 40)
+    assert "swapped" in (stack.folder / "swap.log").read_text(), "the moment was found"
+    wait_for("a relay stands there", stack.socket.exists)
+    stays("root's file is as it was", lambda: roots.read_text() == "root's\n", 1.0)
+    assert sorted(os.listdir(roots.parent)) == sorted({*os.listdir(roots.parent)} - {"supervisor.sock"})
+
+
+def test_a_record_in_a_strangers_folder_makes_no_relay_of_their_server(shared: EmbeddedStack) -> None:
+    stack = shared
+    stack.socket = stack.folder / "supervisor.sock"
+    stack.conf.write_text(stack._conf())
+    theirs = stack.folder / ".paramedic-0"
+    theirs.mkdir()
+    os.chown(theirs, STRANGER.uid, STRANGER.gid)
+    daemon = stack.start_supervisord()
+    served = files.number(stack.socket.lstat())
+    stack.start_agent()
+    wait_for("it is well", lambda: stack.published()["facts"]["subjects"]["supervisor:main"]["diagnosis"] == "ok")
+    stack.socket.unlink()
+    liar = stack.folder / "liar.py"
+    liar.write_text(LIAR)
+    child = stack.spawn([sys.executable, liar, stack.socket, daemon], STRANGER, "liar.log")
+    wait_for("they listen", lambda: "listening" in (stack.folder / "liar.log").read_text())
+    record = theirs / f"{stack.socket.name}.relay"
+    pairs = {"process": [child.pid, start_ticks(child.pid)], "serves": [daemon, start_ticks(daemon)]}
+    numbers = {"inode": files.number(stack.socket.lstat()), "live_inode": served}
+    record.write_text(json.dumps(pairs | numbers))
+    os.chown(record, STRANGER.uid, STRANGER.gid)
+    wait_for("it is told", lambda: _diagnosis(stack) == "socket-replaced")
+    stays("and stays so", lambda: _diagnosis(stack) == "socket-replaced", 3.0)
+    known = stack.published()["facts"]["subjects"].get("supervisor.program:main/daphne", {})
+    assert known.get("state") != "STOPPED", "what they say of the programs is nothing"
+    os.kill(child.pid, signal.SIGKILL)
+
+
+def _diagnosis(stack: EmbeddedStack) -> object:
+    return stack.published()["facts"]["subjects"]["supervisor:main"]["diagnosis"]
