@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from paramedic.act.conf_trust import doubt_of_conf
 from paramedic.act.job import Refused
 from paramedic.act.restore_socket import of_daemon, prove_running
 from paramedic.act.rungs import Guarded, Prove, of_socket, plan, prove_listening, restore
@@ -95,7 +96,7 @@ def _of_daemon(daemon: SupervisorReading, proc: Proc) -> Found:
         words = f"supervisord {pid} answers at {daemon.conf.socket}: nothing is to be done{beside}"
         return Found(Told(words, code=FINE if diagnosis == OK else NOT_HEALED))
     try:
-        guarded = of_daemon(daemon)
+        guarded = of_daemon(daemon, doubt_of_conf(daemon))
     except Refused as why:
         return Found(Told(f"{diagnosis}: {evidence}; {why}"))
     return Found(

@@ -63,6 +63,41 @@ def test_the_owner_of_an_ini_does_not_have_root_touch_a_file_of_roots(attacked: 
     assert precious.stat().st_mtime == LONG_AGO
 
 
+EDIT = "import sys; path, old, new = sys.argv[1:]; t = open(path).read(); open(path, 'w').write(t.replace(old, new, 1))"
+
+
+def test_what_a_user_writes_into_the_conf_of_roots_daemon_is_not_carried_out() -> None:
+    """It was never loaded: neither the socket nor a file of root's is given away for it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the attacker is another user")
+    stack, user = EmbeddedStack(), Owner.nobody()
+    try:
+        stack.folder.chmod(0o755)
+        os.chown(stack.conf, user.uid, user.gid)
+        stack.interval = "500ms"
+        daemon = stack.start_supervisord()
+        stack.start_agent()
+        wait_for("its launch is recorded", lambda: list(stack.folder.glob("state/paramedic/recipes/main.json")))
+        wait_for("a link is kept", (stack.socket.parent / ".paramedic-0" / stack.socket.name).exists)
+        mine = f"pidfile={stack.folder}/etc/nologin\n;"
+        edits = {"pidfile-wrong": ("pidfile=", mine), "socket-denied": ("[supervisord]", "chown=nobody\n[supervisord]")}
+        for policy, (old, new) in edits.items():
+            editor = stack.spawn([sys.executable, "-c", EDIT, stack.conf, old, new], user, "edit.log")
+            assert editor.wait(10) == 0, (stack.folder / "edit.log").read_text()
+            told = stack.incident(policy, "refused", 40)
+            assert "its daemon runs as root" in told["actions"][0]["detail"], told
+        assert not (stack.folder / "etc" / "nologin").exists()
+        assert (stack.socket.stat().st_uid, stack.socket.stat().st_mode & 0o077) == (0, 0)
+        for kept in (stack.socket.parent / ".paramedic-0").iterdir():
+            kept.unlink()
+        stack.socket.unlink()
+        wait_for("a relay stands there", stack.socket.exists, 20)
+        assert (stack.socket.stat().st_uid, stack.socket.stat().st_mode & 0o077) == (0, 0)
+        assert stack.supervisords() == [daemon]
+    finally:
+        stack.close()
+
+
 def test_a_stranger_on_the_stats_port_of_a_dead_uwsgi_is_nobody(attacked: EmbeddedStack) -> None:
     stack = attacked
     text = stack.ini.read_text().replace(f"stats = {stack.folder}/tmp/stats.sock", "stats = 127.0.0.1:0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from paramedic.act.bring_up import bring_up
+from paramedic.act.conf_trust import doubt_of_conf
 from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, in_words, refused
 from paramedic.act.lock_file import free_lock
@@ -88,7 +89,7 @@ def _foreign(job: Job, reading: SupervisorReading) -> Holder | None:
 
 
 def _give_back(job: Job, reading: SupervisorReading) -> str:
-    guarded = of_daemon(reading)
+    guarded = of_daemon(reading, doubt_of_conf(reading, job.settings.state_dir))
     return restore(guarded, job.proc, job.stamp, lambda place: prove_running(place, reading.conf, guarded.owner))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+from paramedic.act.conf_trust import doubt_of_conf
 from paramedic.act.daemon import proven, send
 from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, refused
@@ -33,7 +34,7 @@ def _of_daemon(job: Job) -> str:
     reading = job.supervisor()
     if reading.listening_inode is None and reading.path.kind is PathKind.DIRECTORY:
         return _make_room(job, reading)
-    guarded = of_daemon(reading)
+    guarded = of_daemon(reading, doubt_of_conf(reading, job.settings.state_dir))
     conf, daemon = reading.conf, guarded.owner
     try:
         return restore(guarded, job.proc, job.stamp, lambda place: prove_running(place, conf, daemon))
@@ -55,19 +56,22 @@ def _make_room(job: Job, reading: SupervisorReading) -> str:
     return f"made room for supervisord {reading.daemon.pid}{moved}"
 
 
-def of_daemon(reading: SupervisorReading) -> Guarded:
-    """The daemon's live socket, with owner and mode as its conf says; raises Refused where it is not proven."""
+def of_daemon(reading: SupervisorReading, doubt: str | None) -> Guarded:
+    """The daemon's live socket, with owner and mode as its conf says, or with a `doubt` of that for its own user only;
+    raises Refused where it is not proven.
+    """
     daemon, conf = reading.daemon or reading.keeper, reading.conf
     if daemon is None or reading.listening_inode is None or reading.socket_inode is None or conf.socket is None:
         raise Refused("the daemon or its live socket is not proven")
+    uid, gid = reading.owner if doubt is None else (reading.uid, reading.gid)
     return Guarded(
         path=conf.socket,
         owner=daemon,
         socket_inode=reading.socket_inode,
         inode=reading.listening_inode,
-        uid=reading.owner[0],
-        gid=reading.owner[1],
-        mode=conf.socket_mode & 0o777,
+        uid=uid,
+        gid=gid,
+        mode=conf.socket_mode & (0o777 if doubt is None else 0o700),
         runs_as=(reading.uid, reading.gid),
         may_relay=True,
         folder=reading.folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paramedic.act.conf_trust import doubt_of_conf
 from paramedic.act.daemon import proven
 from paramedic.act.job import Job, Refused
 from paramedic.act.restore_socket import prove_running
@@ -14,14 +15,17 @@ from paramedic.model.supervision import SupervisorReading
 
 def rewrite_pidfile(job: Job) -> Report:
     """Atomically, owned like the daemon, over nothing or another pid, only where the daemon could write it itself."""
-    return Report(False, rewrite(job.supervisor(), job.proc))
+    reading = job.supervisor()
+    return Report(False, rewrite(reading, job.proc, doubt_of_conf(reading, job.settings.state_dir)))
 
 
-def rewrite(reading: SupervisorReading, proc: Proc) -> str:
-    """What was done; raises Refused or OSError."""
+def rewrite(reading: SupervisorReading, proc: Proc, doubt: str | None) -> str:
+    """What was done; with a `doubt` of the conf nothing. Raises Refused or OSError."""
     path, daemon, conf = reading.conf.pidfile, reading.daemon or reading.keeper, reading.conf
     if path is None or daemon is None or conf.socket is None:
         raise Refused("the daemon or its pidfile is not known")
+    if doubt is not None:
+        raise Refused(f"the conf that names {path} is not followed: {doubt}")
     other = pidfile.read(path) or 0
     if other != daemon.pid and is_supervisord(proc.cmdline(other) or ("",)):
         raise Refused(f"{path} is the pidfile of another living supervisord, {other}: two confs share it")

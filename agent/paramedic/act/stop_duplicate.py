@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from paramedic.act.conf_trust import doubt_of_conf
 from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.kill_orphans import settle
@@ -27,7 +28,8 @@ def stop_duplicate(job: Job) -> Report:
     try:
         if reading.keeper is None:
             raise Refused(f"nobody can be said to own the programs: {reading.undecided or 'there is one daemon'}")
-        guarded = of_daemon(reading)
+        doubt = doubt_of_conf(reading, job.settings.state_dir)
+        guarded = of_daemon(reading, doubt)
         _prove_reachable(guarded, reading, reading.keeper, job.proc)
         for rival in reading.rivals:
             if rival.identity != reading.keeper:
@@ -36,7 +38,7 @@ def stop_duplicate(job: Job) -> Report:
             said.append(
                 restore(guarded, job.proc, job.stamp, lambda place: prove_running(place, reading.conf, guarded.owner))
             )
-        said.append(rewrite(reading, job.proc))
+        said.append(rewrite(reading, job.proc, None) if doubt is None else f"its pidfile is left: {doubt}")
         return Report(False, "; ".join(said))
     except (OSError, Refused) as error:
         return refused("; ".join([str(error), *said]))
