@@ -100,9 +100,9 @@ class AtHand(uwsgi_stats.Stats[Told]):
         super().__init__(told)
         self._data = data
 
-    def fetch(self, address: str) -> Told:
+    def fetch(self, address: str) -> tuple[Told, int | None]:
         """As if it had been read from there."""
-        return told(uwsgi_stats._document(bytearray(self._data)))
+        return told(uwsgi_stats._document(bytearray(self._data))), None
 
 
 def _stats(data: bytes, folder: Path) -> Read:
@@ -110,7 +110,7 @@ def _stats(data: bytes, folder: Path) -> Read:
     sensor = UwsgiSensor(UwsgiEntry("web", _put(folder, "u.ini", b"[uwsgi]\nstats = %s\n" % address.encode())), proc)
     me = proc.identify(os.getpid())
     assert me is not None
-    sensor._proven, sensor._stats = (me, address, proc.uid(me.pid) or 0), AtHand(data)
+    sensor._proven, sensor._stats = (me, address, proc.uid(me.pid) or 0, None), AtHand(data)
     sensor._seen = me
 
     def look() -> None:

@@ -12,6 +12,7 @@ import pytest
 from harness.processes import is_alive
 from harness.stack import POLICIES, EmbeddedStack, Owner
 from harness.waiting import stays, wait_for
+from paramedic.host.uwsgi_stats import fetch_stats
 from stack.test_memory import LIMIT_MIB, fatten
 
 LONG_AGO = 1_000_000_000
@@ -120,6 +121,60 @@ def test_a_stranger_on_the_stats_port_of_a_dead_uwsgi_is_nobody(attacked: Embedd
     assert json.loads(kept.read_text()) == json.loads(before), "nobody else's launch is recorded in its place"
     assert is_alive(bystander.pid)
     assert is_alive(stranger.pid)
+
+
+LIAR = """
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+server.listen(50)
+print('listening', flush=True)
+while True:
+    client, _ = server.accept()
+    client.sendall(sys.argv[2].encode())
+    client.close()
+"""
+LIES = {"kill": {"accepting": 0, "apps": []}, "recycle": {"requests": 2_000_000, "status": "idle"}}
+BELIEVED = """policies:
+  - name: unstick
+    watch: uwsgi
+    when: diagnosis in (chain-stalled, worker-stuck)
+    for: 1s
+    do: [recycle_worker: { stuck: kill }]
+    limit: none
+  - name: used-up
+    watch: uwsgi.worker
+    when: requests > 1000000
+    for: 1s
+    do: [recycle_worker]
+    limit: none
+"""
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_stranger_on_the_deleted_stats_socket_of_a_living_uwsgi_is_not_believed(
+    attacked: EmbeddedStack, lie: str
+) -> None:
+    """With the pids of the real master and workers, in a folder where everybody may make files."""
+    stack, stats = attacked, attacked.folder / "stats.sock"
+    stack.ini.write_text(stack.ini.read_text().replace(f"stats = {stack.folder}/tmp/stats.sock", f"stats = {stats}"))
+    stack.uwsgi_extra = ", boot: 5s"
+    stack.add_policies(BELIEVED)
+    stack.spawn([stack.uwsgi_bin, "--ini", stack.ini.name], stack.owner, "uwsgi.log", stack.ini.parent)
+    wait_for("it serves", lambda: stack.status(stack.uwsgi_port) == 200 and stats.exists())
+    wait_for("all accept", lambda: all(row["accepting"] for row in fetch_stats(str(stats))[0]["workers"]))
+    stack.start_agent()
+    wait_for("it is well", lambda: stack.published()["facts"]["subjects"]["uwsgi:web"]["diagnosis"] == "ok")
+    document, _ = fetch_stats(str(stats))
+    stats.unlink()
+    document["workers"][1] |= LIES[lie]
+    stack.spawn([sys.executable, "-c", LIAR, stats, json.dumps(document)], STRANGER, "liar.log")
+    wait_for("they listen", lambda: "listening" in (stack.folder / "liar.log").read_text())
+    wait_for("it is told", lambda: "is not proven to be the one that listens" in stack.agent_log())
+    workers = [row["pid"] for row in document["workers"]]
+    stays("every worker lives", lambda: all(is_alive(pid) for pid in workers), 8.0)
+    assert not [line for line in stack.agent_log().splitlines() if "recycle_worker" in line]
 
 
 def test_an_agent_of_roots_does_not_start_on_what_others_can_write(attacked: EmbeddedStack) -> None:

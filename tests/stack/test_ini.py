@@ -124,7 +124,7 @@ def serving(ini: Path) -> dict[str, Any]:
 
     def look() -> dict[str, Any] | None:
         try:
-            found = fetch_stats(address)
+            found = fetch_stats(address)[0]
         except OSError:
             return None
         return found if all(worker["accepting"] for worker in found["workers"]) else None

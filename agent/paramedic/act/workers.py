@@ -12,6 +12,7 @@ from paramedic.host import pidfd
 from paramedic.host.counters import counter
 from paramedic.host.failpoint import reached
 from paramedic.host.proc import Proc
+from paramedic.host.uwsgi_processes import doubt_of_master
 from paramedic.host.uwsgi_stats import fetch_stats
 from paramedic.model.facts import Subject
 from paramedic.model.readings import Identity, UwsgiReading, WorkerReading
@@ -66,9 +67,11 @@ def fresh_rows(reading: UwsgiReading, proc: Proc) -> Rows:
     """The workers as the very master of the reading tells them now; raises Refused, OSError or ValueError."""
     if not proc.is_alive(reading.master):
         raise Refused(f"the master {reading.master.pid} is gone")
-    stats = fetch_stats(reading.conf.stats or "")
-    if stats.get("pid") != reading.master.pid:
-        raise Refused(f"at {reading.conf.stats} answers another master")
+    address = reading.conf.stats or ""
+    stats, through = fetch_stats(address)
+    doubt = doubt_of_master(reading.master, address, proc, through)
+    if stats.get("pid") != reading.master.pid or doubt is not None:
+        raise Refused(f"at {address} answers another master" + (f": {doubt}" if doubt else ""))
     return [row for row in stats["workers"] if row["status"] != "cheap"]
 
 

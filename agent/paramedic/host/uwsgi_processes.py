@@ -75,11 +75,13 @@ def runs_uwsgi(one: Identity, proc: Proc) -> bool:
     return Path(proc.link(one.pid, "exe") or "").name.startswith(("uwsgi", "pyuwsgi", "python", "pypy"))
 
 
-def doubt_of_master(one: Identity, address: str, proc: Proc) -> str | None:
-    """Which proof is missing that this process is the master that listens at its stats address."""
+def doubt_of_master(one: Identity, address: str, proc: Proc, through: int | None = None) -> str | None:
+    """Which proof is missing that this process is the master that listens at its stats address, or that an answer came
+    from it `through` the file of that number.
+    """
     if not runs_uwsgi(one, proc):
         return f"process {one.pid} does not run uWSGI"
-    inode = stats_socket_inode(address, proc)
+    inode = stats_socket_inode(address, proc, through)
     if inode is None or not proc.holds_socket(one.pid, inode):
         return f"process {one.pid} does not listen at {address}"
     return None

@@ -31,24 +31,28 @@ class Stats(Generic[Told]):
         self._told = told
         self._last: tuple[bytearray, Told] | None = None
 
-    def fetch(self, address: str) -> Told:
-        """The answer (core/master_utils.c), within a total deadline; raises OSError, ValueError, or as `told` does."""
-        data = _ask(address)
+    def fetch(self, address: str) -> tuple[Told, int | None]:
+        """(the answer (core/master_utils.c), the number of the socket's file it came through, None without one), within
+        a total deadline; raises OSError, ValueError, or as `told` does. Whose socket that was is to be proven.
+        """
+        data, through = _ask(address)
         if self._last is None or self._last[0] != data:
             self._last = (data, self._told(_document(data)))
-        return self._last[1]
+        return self._last[1], through
 
 
-def fetch_stats(address: str) -> dict[str, Any]:
-    """The document once, as `Stats.fetch`."""
-    return _document(_ask(address))
+def fetch_stats(address: str) -> tuple[dict[str, Any], int | None]:
+    """(the document, as `Stats.fetch` the socket's file), once."""
+    data, through = _ask(address)
+    return _document(data), through
 
 
-def _ask(address: str) -> bytearray:
+def _ask(address: str) -> tuple[bytearray, int | None]:
     """The master serves it synchronously: ask at once, read to the end, never keep the connection."""
     until = clock.monotonic() + DEADLINE_S
     data = bytearray()
-    with _connect(address) as client:
+    client, through = _connect(address)
+    with client:
         while True:
             left = until - clock.monotonic()
             if left <= 0:
@@ -60,7 +64,7 @@ def _ask(address: str) -> bytearray:
             data += part
             if len(data) > MAX_BYTES:
                 raise ValueError("the answer is too large")
-    return data
+    return data, through
 
 
 def _document(data: bytearray) -> dict[str, Any]:
@@ -74,8 +78,13 @@ def _document(data: bytearray) -> dict[str, Any]:
     return document
 
 
-def stats_socket_inode(address: str, proc: Proc) -> int | None:
-    """The inode of the socket that answers at a stats address, from the kernel; None where nobody does."""
+def stats_socket_inode(address: str, proc: Proc, through: int | None = None) -> int | None:
+    """The inode of the socket that answers at a stats address, from the kernel; None where nobody does.
+
+    `through` is the file that an answer came through: what stands at the path may be another one by now.
+    """
+    if through is not None:
+        return next((one.socket_inode for one in listeners() if one.file_inode == through), None)
     tcp = _TCP.fullmatch(address)
     if tcp is not None:
         return _answering(_numeric(tcp[1]), int(tcp[2]), proc)
@@ -121,12 +130,12 @@ def _numeric(host: str) -> str:
     return host
 
 
-def _connect(address: str) -> socket.socket:
+def _connect(address: str) -> tuple[socket.socket, int | None]:
     tcp = _TCP.fullmatch(address)
     if tcp and int(tcp[2]) > 65535:
         raise ValueError(f"{address} is no address")
     family = socket.AF_INET if tcp else socket.AF_UNIX
-    client = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    client, through = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC), None
     try:
         client.settimeout(DEADLINE_S)
         if tcp:
@@ -134,17 +143,20 @@ def _connect(address: str) -> socket.socket:
         elif address.startswith("@"):
             client.connect(f"\0{address[1:]}")
         else:
-            _connect_at(client, address)
+            through = _connect_at(client, address)
     except (OSError, ValueError):
         client.close()
         raise
-    return client
+    return client, through
 
 
-def _connect_at(client: socket.socket, path: str) -> None:
-    """To the socket at the path itself: a link that somebody put there would lead root to a server of their choice."""
+def _connect_at(client: socket.socket, path: str) -> int:
+    """To the socket at the path itself, and its number: a link that somebody put there would lead root to a server of
+    their choice.
+    """
     found = files.open_path(path)
     try:
         client.connect(f"/proc/self/fd/{found}")
+        return files.number(os.fstat(found))
     finally:
         os.close(found)

@@ -35,7 +35,7 @@ class UwsgiSensor:
         self._proc = proc
         self._recipe_path = recipe_path
         self._conf: tuple[tuple[Identity | None, Stamps], UwsgiConf] | None = None
-        self._proven: tuple[Identity, str, int] | None = None
+        self._proven: tuple[Identity, str, int, int | None] | None = None
         self._seen: Identity | None = None
         self._misses, self._rests_until, self._silence = 0, 0.0, ""
         self._children = Children(proc)
@@ -53,9 +53,9 @@ class UwsgiSensor:
         if clock.monotonic() < self._rests_until:
             return self._unanswered(conf, self._silence, rollups, known)
         try:
-            answer = self._stats.fetch(conf.stats)
+            answer, through = self._stats.fetch(conf.stats)
             self._misses = 0
-            return self._reading(conf, answer, rollups)
+            return self._reading(conf, answer, through, rollups)
         except PermissionError:
             raise
         except TimeoutError:
@@ -102,18 +102,18 @@ class UwsgiSensor:
             return read_uwsgi_conf(self.entry, replace(launch, folders=()))
         return conf
 
-    def _reading(self, conf: UwsgiConf, told: Told, rollups: Rollups) -> UwsgiReading | Unreadable:
+    def _reading(self, conf: UwsgiConf, told: Told, through: int | None, rollups: Rollups) -> UwsgiReading | Unreadable:
         master = self._proc.identify(told.pid)
         if master is None:
             return Unreadable(f"{conf.stats} names process {told.pid} as its master, which does not exist")
         uid = self._proc.uid(master.pid)
         if uid is None:
             return Unreadable(f"process {master.pid} changes its user, as set-uid programs do: whose it is is unclear")
-        if self._proven != (master, conf.stats, uid):
-            doubt = self._doubt_of(master, conf, uid)
+        if self._proven != (master, conf.stats, uid, through):
+            doubt = self._doubt_of(master, conf, uid, through)
             if doubt is not None:
                 return Unreadable(f"process {master.pid} {doubt}")
-            self._proven = (master, conf.stats or "", uid)
+            self._proven = (master, conf.stats or "", uid, through)
         self._children.of(master, uid)
         workers = [self._worker(one, rollups) for one in told.workers]
         self._children.keep({worker.identity.pid for worker in workers if worker.identity})
@@ -129,12 +129,12 @@ class UwsgiSensor:
             asked_at=_mtime(recipe.asked_of(self._recipe_path)) if self._recipe_path and conf.master_fifo else None,
         )
 
-    def _doubt_of(self, master: Identity, conf: UwsgiConf, uid: int) -> str | None:
+    def _doubt_of(self, master: Identity, conf: UwsgiConf, uid: int, through: int | None) -> str | None:
         """Why it is not this instance's master: anybody could answer there with any pid, and where anybody may bind the
         stats socket, anybody's program can hold it. Then it must run as who may run its ini, or who did when its launch
         was recorded; before that, anybody counts.
         """
-        inode = stats_socket_inode(conf.stats or "", self._proc)
+        inode = stats_socket_inode(conf.stats or "", self._proc, through)
         if inode is None or not self._proc.holds_socket(master.pid, inode) or not runs_uwsgi(master, self._proc):
             return f"is not proven to be the one that listens at {conf.stats}"
         seen = recipe.load(self._recipe_path) if self._recipe_path else None
