@@ -51,6 +51,13 @@ def longest_s(attempt: Attempt) -> float:
     return most * (attempt.deadline_s + pause_s) + HANGS_S
 
 
+def stops_s(job: Job) -> float:
+    """How many seconds the programs of its Supervisor may take to stop, one after the other, as the conf allows."""
+    target = job.facts.subjects.get(job.act.target)
+    reading = job.facts.supervisor(target.parent or target.subject) if target else None
+    return sum(program.stopwaitsecs for program in reading.conf.programs) if reading else 0.0
+
+
 class Daemon:
     """`paramedic run`: passes until a signal, or with `once` until nothing is left to verify."""
 
@@ -151,7 +158,7 @@ class Daemon:
         about = journald.about(job.incident)
         log.info("%s %s on %s: %s", attempt.incident, attempt.action, attempt.target, job.act.why, extra=about)
         self.hands.take(attempt.action, lambda: self._work(attempt, job))
-        self._under_way[attempt.id] = (attempt.action, clock.monotonic() + longest_s(attempt))
+        self._under_way[attempt.id] = (attempt.action, clock.monotonic() + longest_s(attempt) + stops_s(job))
 
     def _work(self, attempt: Attempt, job: Job) -> None:
         report = _BROKEN

@@ -16,7 +16,10 @@ from paramedic.model.record import Report
 from paramedic.model.supervision import ProgramReading, SupervisorReading
 
 LONGEST_STOP_S = 600.0
-LOOK_AGAIN_S = 0.1
+KILLED_S = 15.0
+START_S = 60.0
+LOOK_AGAIN_S, TRY_AGAIN_S = 0.1, 1.0
+UP = ("RUNNING", "STARTING", "BACKOFF")
 
 
 def restart_program(job: Job) -> Report:
@@ -32,21 +35,40 @@ def restart_program(job: Job) -> Report:
     except (OSError, Refused, supervisor_rpc.RpcFailure) as error:
         return refused(error)
     said = f"stopped {program.name}{had}"
-    if not _has_stopped(reading, full):
-        return Report(False, f"asked {program.name} to stop, which it did not within {LONGEST_STOP_S:.0f} s")
+    if not _has_stopped(reading, full, _stopwaitsecs(program, reading) + KILLED_S):
+        return Report(False, f"asked {program.name} to stop, which it did not, though Supervisor should have killed it")
     reached("program stopped")
     said += free_lock(conf.program(program.name), job.proc, reading.uid)
-    try:
-        _call(reading, "supervisor.startProcess", full)
-        reached("supervisor.startProcess")
-    except supervisor_rpc.RpcFailure as failure:
-        return Report(False, f"{said}; but it did not start again: {failure}")
-    return Report(False, f"{said}; started it again")
+    failure = _start(reading, full)
+    return Report(False, f"{said}; but it did not start again: {failure}" if failure else f"{said}; started it again")
 
 
-def _has_stopped(reading: SupervisorReading, full: str) -> bool:
+def _start(reading: SupervisorReading, full: str) -> str:
+    """Start what we stopped, over and over where Supervisor does not answer or take it; why it failed, else empty."""
+    until = clock.monotonic() + START_S
+    while True:
+        try:
+            _call(reading, "supervisor.startProcess", full)
+            reached("supervisor.startProcess")
+            return ""
+        except supervisor_rpc.RpcFailure as failure:
+            said = str(failure)
+        with contextlib.suppress(supervisor_rpc.RpcFailure):
+            if _info(reading, full)["statename"] in UP:
+                return ""
+        if clock.monotonic() > until:
+            return said
+        time.sleep(TRY_AGAIN_S)
+
+
+def _stopwaitsecs(program: ProgramReading, reading: SupervisorReading) -> float:
+    section = reading.conf.program(program.name)
+    return section.stopwaitsecs if section else LONGEST_STOP_S
+
+
+def _has_stopped(reading: SupervisorReading, full: str, patience_s: float) -> bool:
     """Wait until Supervisor calls it ended; after its stopwaitsecs Supervisor kills it itself."""
-    until = clock.monotonic() + LONGEST_STOP_S
+    until = clock.monotonic() + patience_s
     while clock.monotonic() < until:
         with contextlib.suppress(supervisor_rpc.RpcFailure):
             if _info(reading, full)["statename"] not in ("STOPPING", "RUNNING", "STARTING"):
@@ -104,6 +126,9 @@ def _prove_can_start(job: Job, program: ProgramReading, reading: SupervisorReadi
     if program.port_held is not None:
         held = program.port_held
         raise Refused(f"port {held.port} is held by {held.holder}: starting {program.name} again cannot help")
+    patience_s = _stopwaitsecs(program, reading)
+    if patience_s > LONGEST_STOP_S:
+        raise Refused(f"it may take {patience_s:.0f} s to stop (stopwaitsecs), and would not serve all that time")
     plan = recipe.load(recipe.path_of(job.settings.state_dir, reading.conf.name))
     if plan is None:
         raise Refused("how its supervisord was launched was never seen, so its start cannot be tried before")

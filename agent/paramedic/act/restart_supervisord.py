@@ -22,7 +22,7 @@ from paramedic.act.supersede import (
     start_again,
     stop_hung,
 )
-from paramedic.host import files, launch, unix_diag
+from paramedic.host import files, launch, recipe, unix_diag
 from paramedic.host.busy import now_is_no_time
 from paramedic.host.proc import Proc
 from paramedic.host.processes import of_conf, same_file, trusted_uids, uids_of, walk
@@ -60,7 +60,8 @@ def restart_supervisord(job: Job) -> Report:
             done.append(replace_foreign(foreign, job))
         beside = dependents_of(reading, job.proc) if is_hung else ()
         if is_hung:
-            done.append(stop_hung(reading, job.proc))
+            noted = recipe.path_of(job.settings.state_dir, conf.name)
+            done.append(stop_hung(reading, job.proc, noted))
         done += _clear(conf, job)
         done += settle_all([*survivors, *children], conf, job.proc)
         locks = "".join(free_lock(program, job.proc, plan.uid) for program in conf.programs)

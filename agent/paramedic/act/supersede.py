@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
 from paramedic.act.job import Job, Refused
 from paramedic.act.kill_orphans import settle
-from paramedic.host import pidfd, supervisor_rpc, systemd, unlinked
+from paramedic.host import pidfd, recipe, supervisor_rpc, systemd, unlinked
 from paramedic.host.failpoint import reached
 from paramedic.host.lineage import child_of, doubt_of
 from paramedic.host.proc import Proc
@@ -70,13 +71,19 @@ def children_of(reading: SupervisorReading, proc: Proc) -> list[ChildRecord]:
     return mine
 
 
-def stop_hung(reading: SupervisorReading, proc: Proc) -> str:
-    """TERM, a short wait, KILL; what was done. Raises Refused."""
+def stop_hung(reading: SupervisorReading, proc: Proc, recipe_path: str) -> str:
+    """TERM, a short wait, KILL; what was done. Raises Refused.
+
+    Noted before: one that obeys says farewell like one that a person stopped, and that would be left stopped by the
+    next agent if this one ended now.
+    """
     daemon = reading.daemon
     if daemon is None:
         raise Refused("the daemon is gone")
     unit = systemd.owning_unit(proc.unit(daemon.pid), daemon.pid)
     with proven(daemon, reading.socket_inode, proc) as fd:
+        with contextlib.suppress(OSError):  # a full disk keeps no hung daemon hung
+            recipe.note_stop(recipe_path, daemon, proc)
         said = stop_unit(daemon, proc) + stop(fd, daemon.pid, HUNG_TERM_S)
     if unit is not None and systemd.settle(unit, UNIT_S).code != 0:
         raise Refused(f"{said}; but systemd did not finish stopping {unit}")

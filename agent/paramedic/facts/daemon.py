@@ -157,6 +157,8 @@ def _on_purpose(trace: ExitTrace, reading: SupervisorReading) -> str | None:
 
     An ordered exit stops every program before it tidies up; a crash tidies up too, and leaves them running.
     """
+    if trace.is_ours:
+        return None
     if trace.said is not None and "indicating exit request" in trace.said:
         return f'its log says "{trace.said}"'
     if trace.said is not None and "SIGHUP" in trace.said:

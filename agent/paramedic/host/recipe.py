@@ -181,6 +181,23 @@ def asked_of(path: str) -> str:
     return f"{path}.asked"
 
 
+def note_stop(path: str, one: Identity, proc: Proc) -> None:
+    """Beside the recipe at `path`: we are about to end this very daemon, and its farewell is no person's wish."""
+    files.write_private(f"{path}.stopped", _name_of(one, proc).encode())
+
+
+def is_stopped_by_us(path: str, one: Identity, proc: Proc) -> bool:
+    """Whether the end of this very daemon was ordered by us."""
+    try:
+        return texts.read_text(f"{path}.stopped", MOST_BYTES) == _name_of(one, proc)
+    except (OSError, ValueError):
+        return False
+
+
+def _name_of(one: Identity, proc: Proc) -> str:
+    return f"{proc.boot_id()} {one.pid} {one.start_ticks}"
+
+
 def save(path: str, recipe: Recipe) -> None:
     """Write the recipe for its owner's eyes only."""
     folders.own(str(Path(path).parent))

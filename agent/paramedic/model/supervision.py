@@ -70,13 +70,15 @@ class RpcReading:
 class ExitTrace:
     """How a daemon left, as far as it left a trace.
 
-    `said` is its own last word in the log, `was_leaving` its last answer while it was asked.
+    `said` is its own last word in the log, `was_leaving` its last answer while it was asked, `is_ours` that an agent
+    had told it to end, to start it again.
     """
 
     socket_left: bool
     pidfile_left: bool
     said: str | None
     was_leaving: bool = False
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

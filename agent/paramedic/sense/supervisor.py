@@ -178,7 +178,7 @@ class SupervisorSensor:
             kept_inode=at.kept_inode(conf.socket),
             rpc=Unreadable("several daemons run" if rivals else "no daemon runs"),
             seen_alive=known.daemon is not None,
-            trace=None if rivals else trace_of(conf, path, known, self._proc, self._well_at),
+            trace=None if rivals else trace_of(conf, path, known, self._proc, self._well_at, self._recipe_path),
             recorded=known.children,
             stopped=known.stopped,
             orphans=self._orphans(known, conf, None, set()) if not rivals else (),

@@ -7,7 +7,7 @@ import os
 import re
 from datetime import datetime
 
-from paramedic.host import clock, files, texts
+from paramedic.host import clock, files, recipe, texts
 from paramedic.host.proc import Proc
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import PathKind, PathReading
@@ -19,14 +19,23 @@ CLOCK_SLACK_S = 2.0
 _LAST_WORDS = re.compile(r"supervisord started with pid|received SIG\w+ indicating (?:exit|restart) request")
 
 
-def trace_of(conf: SupervisorConf, path: PathReading, known: SupervisorKnown, proc: Proc, well_at: float) -> ExitTrace:
+def trace_of(
+    conf: SupervisorConf,
+    path: PathReading,
+    known: SupervisorKnown,
+    proc: Proc,
+    well_at: float,
+    recipe_path: str | None = None,
+) -> ExitTrace:
     """What the last daemon of this conf left behind. `well_at` is when (epoch seconds) it last answered RUNNING: what
     its log says from before was another one's farewell, or a restart that it survived.
     """
+    daemon = known.daemon
+    is_ours = daemon is not None and recipe_path is not None and recipe.is_stopped_by_us(recipe_path, daemon, proc)
     pidfile_left = bool(conf.pidfile and os.path.lexists(conf.pidfile))
     born = clock.wall() - proc.age_s(known.daemon) if known.daemon else 0.0
     said = last_word(conf.logfile, max(born - CLOCK_SLACK_S, _began(conf.socket), well_at))
-    return ExitTrace(path.kind is PathKind.SOCKET, pidfile_left, said, known.was_leaving)
+    return ExitTrace(path.kind is PathKind.SOCKET, pidfile_left, said, known.was_leaving, is_ours)
 
 
 def _began(socket: str | None) -> float:

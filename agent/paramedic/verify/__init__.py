@@ -14,10 +14,12 @@ from paramedic.model.actions import ACTIONS, EXIT, NOTIFY, RUN
 from paramedic.model.facts import Facts, Subject
 from paramedic.model.policy import Rung
 from paramedic.model.record import Attempt, Status
+from paramedic.model.supervision import ProgramReading
 from paramedic.model.units import render_seconds
 from paramedic.verify import supervision, workers
 from paramedic.verify.judgement import Judgement
 
+_ON_THE_WAY = ("STOPPING", "STOPPED", "STARTING")
 INTERRUPTED_S, HARMLESS_INTERRUPTED_S = 15.0, 2.0
 
 
@@ -32,6 +34,10 @@ def deadline(step: Rung, target: Subject, facts: Facts) -> float:
     if own is not None:
         return own
     supervisor = facts.supervisor(target)
+    if step.action == "restart_program":
+        owner = facts.supervisor(Subject("supervisor", target.name.partition("/")[0]))
+        section = owner.conf.program(target.name.partition("/")[2]) if owner else None
+        return ACTIONS[step.action].deadline_s + (section.stopwaitsecs if section else 0.0)
     if step.action == "restore_socket" and step.is_disruptive and supervisor is not None:
         return 60.0 + max((program.stopwaitsecs for program in supervisor.conf.programs), default=0.0)
     return ACTIONS[step.action].deadline_s
@@ -75,6 +81,9 @@ def _is_under_way(attempt: Attempt, facts: Facts, since: float) -> bool:
         return False
     if facts.uwsgi(attempt.target) is not None:
         return workers.is_under_way(attempt, facts, since)
+    found = facts.subjects.get(attempt.target)
+    if found is not None and isinstance(found.reading, ProgramReading) and found.reading.state in _ON_THE_WAY:
+        return facts.monotonic - since <= attempt.deadline_s
     patience_s = INTERRUPTED_S if ACTIONS[attempt.action].queues else HARMLESS_INTERRUPTED_S
     return facts.monotonic - since <= min(patience_s, attempt.deadline_s)
 
