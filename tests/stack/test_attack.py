@@ -64,6 +64,22 @@ def test_the_owner_of_an_ini_does_not_have_root_touch_a_file_of_roots(attacked: 
     assert precious.stat().st_mtime == LONG_AGO
 
 
+def test_the_environment_of_a_uwsgi_names_no_file_for_root_to_touch(attacked: EmbeddedStack, precious: Path) -> None:
+    """root's own ini, with a placeholder that its user fills."""
+    stack = attacked
+    stack.ini.write_text(stack.ini.read_text().replace("%dreload", "$(PLACE)/precious"))
+    for path in (stack.ini, stack.ini.parent):
+        os.chown(path, 0, 0)
+    stack.more_environment["PLACE"] = str(precious.parent)
+    stack.start_uwsgi()
+    stack.add_policies(POLICIES.format(limit=f"{LIMIT_MIB} MiB"))
+    fatten(stack)
+    stack.start_agent()
+    told = stack.incident("worker-over-limit", "refused", 20)
+    assert "belongs to user 0, and another one names it" in told["actions"][0]["detail"]
+    assert precious.stat().st_mtime == LONG_AGO
+
+
 EDIT = "import sys; path, old, new = sys.argv[1:]; t = open(path).read(); open(path, 'w').write(t.replace(old, new, 1))"
 
 

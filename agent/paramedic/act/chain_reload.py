@@ -45,13 +45,14 @@ def _prove_askable(reading: UwsgiReading) -> None:
 
 def _who_named_it(reading: UwsgiReading, job: Job) -> set[int] | None:
     """Who could have named the touch file, so that root touches no file for a user that is not theirs; None where that
-    is root alone, in the ini or in stack.uwsgi.
+    is root alone, in the ini or in stack.uwsgi. Who starts uWSGI chooses its environment and folder.
     """
     conf = reading.conf
     entries = [one for one in job.settings.stack.uwsgi if one.name == conf.name]
     if os.geteuid() != 0 or any(one.chain_reload for one in entries):
         return None
-    if not any(writable_by_others(path, ()) for path in conf.files):
+    is_by_its_user = conf.is_touch_by_launch and reading.uid != 0
+    if not is_by_its_user and not any(writable_by_others(path, ()) for path in conf.files):
         return None
     return ({os.stat(path).st_uid for path in conf.files} | {reading.uid}) - {0}
 

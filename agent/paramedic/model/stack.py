@@ -99,7 +99,8 @@ class UwsgiConf:
     Paths are absolute. `safe_pidfile` is false only where a failed second start overwrites the pidfile; `sockets` are
     all addresses it binds for clients, not stats; `spoolers` one folder for each of their processes; `is_vassal` None
     where that cannot be told; `chmod_socket` the mode. `undecided` are the options that a loop or condition may set,
-    or whose value only the running uWSGI knows: their fields hold what is set outside of those.
+    or whose value only the running uWSGI knows: their fields hold what is set outside of those. `is_touch_by_launch`:
+    where its touch file is depends on the environment or the folder it was started with.
     """
 
     name: str
@@ -143,6 +144,7 @@ class UwsgiConf:
     chmod_socket: int | None = None
     emperor: tuple[str, ...] = ()
     is_vassal: bool | None = None
+    is_touch_by_launch: bool = False
     files: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
 

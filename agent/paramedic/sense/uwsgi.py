@@ -99,8 +99,15 @@ class UwsgiSensor:
         launch = launch_of(master.pid, self._proc) if master else None
         conf = read_uwsgi_conf(self.entry, launch)
         if launch and self._proven and conf.stats != self._proven[1]:
-            return read_uwsgi_conf(self.entry, replace(launch, folders=()))
-        return conf
+            launch = replace(launch, folders=())
+            conf = read_uwsgi_conf(self.entry, launch)
+        if launch is None or conf.chain_reload is None:
+            return conf
+        try:
+            bare = read_uwsgi_conf(self.entry, replace(launch, environ={}, folders=())).chain_reload
+        except (OSError, ValueError):
+            bare = None
+        return replace(conf, is_touch_by_launch=bare != conf.chain_reload)
 
     def _reading(self, conf: UwsgiConf, told: Told, through: int | None, rollups: Rollups) -> UwsgiReading | Unreadable:
         master = self._proc.identify(told.pid)
