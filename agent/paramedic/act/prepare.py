@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from paramedic.act.job import in_words
 from paramedic.host import clock, files, recipe, relaying, uwsgi_processes
 from paramedic.host.proc import Proc
 from paramedic.host.recipe import Recipe
@@ -64,9 +65,10 @@ class Preparation:
             step()
             self.failures.pop(what, None)
         except (OSError, ValueError) as error:
-            if self.failures.get(what) != str(error):
-                log.warning("cannot prepare %s: %s", what, error)
-            self.failures[what] = str(error)
+            why = in_words(error)
+            if self.failures.get(what) != why:
+                log.warning("cannot prepare %s: %s", what, why)
+            self.failures[what] = why
 
     def _record(self, reading: SupervisorReading) -> None:
         daemon, conf = reading.daemon, reading.conf
