@@ -22,7 +22,8 @@ from harness.stack import EmbeddedStack
 from harness.waiting import stays, wait_for
 from harness.ward import TRACE
 from paramedic.act import REPAIRS
-from stack.crash_table import CRASHES, LIFE, Crash, play, start
+from stack.crash_play import LIFE, Crash, play, start
+from stack.crash_table import CRASHES
 
 ALL = bool(os.environ.get("CRASH"))
 SAMPLE = (
