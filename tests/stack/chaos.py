@@ -182,7 +182,7 @@ class Chaos:
         if not {"hang supervisord up", "kill -9 supervisord"} <= set(self.names) or self.stack.supervisords():
             return False
         told = [i for i in self.stack.history() if i["policy"] == "daemon-told" and i["closed"] is None]
-        return any("shutting down when it was last asked" in i["evidence"] and i["actions"] for i in told)
+        return any("restarting when it was last asked" in i["evidence"] and i["actions"] for i in told)
 
     def await_health(self) -> None:
         """Raises with all that is known when it does not come."""

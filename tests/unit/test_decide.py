@@ -74,9 +74,14 @@ def test_it_waits_for_the_outcome_of_what_it_began(status: Status) -> None:
 
 
 def test_another_policys_attempt_on_the_same_target_is_in_flight_too() -> None:
-    other = attempt(Status.DONE, policy="q", incident="j", action="restart_supervisord", target=MAIN)
+    other = attempt(Status.RUNNING, policy="q", incident="j", action="restart_supervisord", target=MAIN)
     main = subject(MAIN, {"diagnosis": "socket-missing"})
-    assert guard(one(policy("restore_socket", "supervisor", "running > 0"), main, attempts=(other,))) == "in flight"
+    heals = policy("restore_socket", "supervisor", "running > 0")
+    assert guard(one(heals, main, attempts=(other,))) == "in flight"
+    judged_later = replace(other, status=Status.DONE, finished=990.0)
+    assert isinstance(one(heals, main, attempts=(judged_later,)), Act), "its judgement may wait for this very repair"
+    slow = policy("restart_supervisord", "supervisor", "running > 0")
+    assert guard(one(slow, main, attempts=(judged_later,))) == "in flight"
 
 
 def test_a_missed_rung_leads_to_the_next() -> None:

@@ -56,18 +56,33 @@ def restore_programs(reading: SupervisorReading, before: Mapping[str, Any]) -> s
 
 
 def _start_missing(ask: Ask, running: Iterable[str], stopped: Iterable[str]) -> str:
-    """Leave the programs as the old daemon had them: autostart=false ones that ran, ones a person had stopped."""
+    """Leave the programs as the old daemon had them: ones a person had stopped, autostart=false ones that ran. One that
+    fails stands in the way of no other.
+    """
     rows = ask(("supervisor.getAllProcessInfo", ()))
     states = {f"{row['group']}:{row['name']}": row["statename"] for row in rows}
     ran, rested = {_full(name) for name in running}, {_full(name) for name in stopped}
     begin = sorted(name for name in ran if states.get(name) == "STOPPED")
     stop = sorted(name for name in rested if states.get(name) in ("STARTING", "RUNNING", "BACKOFF"))
-    for method, names in (("supervisor.startProcess", begin), ("supervisor.stopProcess", stop)):
-        for name in names:
+    said = ""
+    for method, names, word in (("stop", stop, "stopped again"), ("start", begin, "started")):
+        failed = _each(ask, f"supervisor.{method}Process", names)
+        done = [name for name in names if name not in failed]
+        said += f"; {word} {', '.join(done)}" if done else ""
+        said += "".join(f"; but did not {method} {name}: {why}" for name, why in failed.items())
+    return said
+
+
+def _each(ask: Ask, method: str, names: Iterable[str]) -> dict[str, str]:
+    """Those that failed, and why."""
+    failed = {}
+    for name in names:
+        try:
             ask((method, (name, False)))
             reached(method)
-    told = [f"{word} {', '.join(names)}" for word, names in (("started", begin), ("stopped again", stop)) if names]
-    return "".join(f"; {words}" for words in told)
+        except supervisor_rpc.RpcFailure as failure:
+            failed[name] = str(failure)
+    return failed
 
 
 def _full(program: str) -> str:

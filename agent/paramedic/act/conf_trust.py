@@ -24,7 +24,7 @@ def _doubt(reading: SupervisorReading, state_dir: str) -> str | None:
     conf = reading.conf
     plan = recipe.load(recipe.path_of(state_dir, conf.name)) if state_dir else None
     if plan is not None:
-        return recipe.why_untrusted(replace(plan, uid=reading.uid), conf.files)
+        return recipe.why_untrusted(replace(plan, uid=reading.uid) if reading.uid >= 0 else plan, conf.files)
     trusted = {reading.uid, os.geteuid()}
     writable = next(filter(None, (writable_by_others(path, trusted) for path in conf.files)), None)
     if writable is None:

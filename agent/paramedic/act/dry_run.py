@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import replace
 
 from paramedic.host import launch
@@ -15,6 +16,7 @@ from paramedic.host.recipe import Recipe, why_untrusted
 from paramedic.model.stack import SupervisorConf
 
 DEADLINE_S = 20.0
+_PROGRAM = re.compile(r"program ([^:]*): ")
 _MARK = "paramedic-dry-run:"
 # A value that assigns something may hold a secret (environment=): it is never repeated.
 _ASSIGNMENT = re.compile(r"'[^']*=.*'|\"[^\"]*=.*\"")
@@ -66,10 +68,14 @@ print('paramedic-dry-run:' + json.dumps(problems))
 """
 
 
-def why_it_cannot_start(recipe: Recipe, conf: SupervisorConf, is_running: bool = False) -> str | None:
+def why_it_cannot_start(
+    recipe: Recipe, conf: SupervisorConf, is_running: bool = False, needed: Container[str] | None = None
+) -> str | None:
     """Why this daemon could not start now, None when nothing speaks against it.
 
-    `is_running`: it still runs and holds its own TCP ports, so they are not tried.
+    `is_running`: it still runs and holds its own TCP ports, so they are not tried. `needed` are the programs that serve
+    now, without their group: only what keeps one of those from its start counts, for the others are down already, and
+    their Supervisor starts without them.
     """
     untrusted = why_untrusted(recipe, conf.files)
     if untrusted:
@@ -82,7 +88,12 @@ def why_it_cannot_start(recipe: Recipe, conf: SupervisorConf, is_running: bool =
     if result.code != 0 or not told:
         return f"its configuration does not load: {_cause(result.output)}"
     problems = json.loads(told[-1].removeprefix(_MARK))
-    return "; ".join(problems) or None
+    return "; ".join(one for one in problems if _counts(one, needed)) or None
+
+
+def _counts(problem: str, needed: Container[str] | None) -> bool:
+    found = _PROGRAM.match(problem)
+    return found is None or needed is None or found[1] in needed
 
 
 def _cause(output: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable
@@ -12,10 +13,16 @@ from paramedic.host.digest import sha256
 
 TRUSTED_S = 3600.0
 MOST_BYTES = 8 << 20
+MOST_FILES = 20_000
 
 
 def note(path: str, asked: object, imported: Iterable[str], wall: float) -> None:
-    """Write down what was asked (as a digest: it holds an environment) and the files; for our own eyes only."""
+    """Write down what was asked (as a digest: it holds an environment) and the files; for our own eyes only. Nothing of
+    an app that names more files than any has: what it says is its user's word, and would fill our memory.
+    """
+    imported = list(itertools.islice(imported, MOST_FILES + 1))
+    if len(imported) > MOST_FILES:
+        return
     names = dict.fromkeys(path for name in imported for path in (name, os.path.dirname(name)) if path)
     stamps = {name: stamp for name in names if (stamp := _stamp(name)) is not None}
     folders.own(str(Path(path).parent))

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from paramedic.act.conf_trust import doubt_of_conf
 from paramedic.act.job import Job, refused
 from paramedic.act.lock_file import free_lock
 from paramedic.host.lineage import doubt_of, doubt_of_member, members
@@ -33,7 +34,9 @@ def kill_orphans(job: Job) -> Report:
         if failure:
             failures.append(failure)
         else:
-            lock = free_lock(reading.conf.program(child.program), job.proc, _uid(reading))
+            program = reading.conf.program(child.program)
+            is_doubtful = doubt_of_conf(reading, job.settings.state_dir) is not None
+            lock = "" if is_doubtful else free_lock(program, job.proc, _uid(reading))
             said.append(f"ended process {child.identity.pid}{lock}")
     return refused("; ".join([*failures, *said])) if failures else Report(False, "; ".join(said))
 
@@ -70,5 +73,7 @@ def _members(child: ChildRecord, proc: Proc, stack: contextlib.ExitStack) -> Ite
 
 
 def _patience_s(child: ChildRecord, conf: SupervisorConf) -> float:
+    """As long as its section allows; where that cannot be told, as long as any."""
     program = conf.program(child.program)
-    return program.stopwaitsecs if program else 10.0
+    longest = max((one.stopwaitsecs for one in conf.programs), default=10.0)
+    return program.stopwaitsecs if program else longest

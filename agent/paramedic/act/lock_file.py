@@ -20,7 +20,7 @@ def free_lock(program: ProgramConf | None, proc: Proc, uid: int) -> str:
     stranger = stranger_in(lock, proc) if lock else None
     if lock is None or stranger is None:
         return ""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         files.unlink_link(lock, str(stranger), uid)
         reached("lock removed")
         return f"; removed {lock}, whose pid {stranger} is another program now"

@@ -90,6 +90,9 @@ class Preparation:
         process, kept = f"{self._boot_id} {one.pid} {one.start_ticks}", recipe.load(path)
         if kept is None or kept.process != process:
             found = self._observed(name, one, observe)
+            if kept is not None and kept.uid == 0 != found.uid:
+                told = f"it ran as root, and process {one.pid} runs as user {found.uid}"
+                raise PermissionError(errno.EPERM, f"{told}: if that is right, remove its recipe", path)
             recipe.save(path, replace(found, process=process, digest=recipe.digest_at_start(read, one, self._proc)))
         self._recorded[name] = one
 

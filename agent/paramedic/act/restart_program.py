@@ -6,6 +6,7 @@ import contextlib
 import time
 from typing import Any
 
+from paramedic.act.conf_trust import doubt_of_conf
 from paramedic.act.dry_run import why_it_cannot_start
 from paramedic.act.job import Job, Refused, refused
 from paramedic.act.lock_file import free_lock
@@ -38,7 +39,8 @@ def restart_program(job: Job) -> Report:
     if not _has_stopped(reading, full, _stopwaitsecs(program, reading) + KILLED_S):
         return Report(False, f"asked {program.name} to stop, which it did not, though Supervisor should have killed it")
     reached("program stopped")
-    said += free_lock(conf.program(program.name), job.proc, reading.uid)
+    if doubt_of_conf(reading, job.settings.state_dir) is None:
+        said += free_lock(conf.program(program.name), job.proc, reading.uid)
     failure = _start(reading, full)
     return Report(False, f"{said}; but it did not start again: {failure}" if failure else f"{said}; started it again")
 

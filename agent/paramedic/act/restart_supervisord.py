@@ -50,12 +50,13 @@ def restart_supervisord(job: Job) -> Report:
         wait = now_is_no_time()
         if wait:
             raise Refused(f"not now: {wait}")
-        cannot = why_it_cannot_start(plan, conf, is_running=is_hung)
-        if cannot:
-            raise Refused(f"it cannot start, so nothing was stopped: {cannot}")
         survivors = [orphan.child for orphan in reading.orphans]
         prove_settleable(survivors, conf, job.proc)
         children = children_of(reading, job.proc) if is_hung else []
+        serving = {child.program.rpartition(":")[2] for child in (*survivors, *children)}
+        cannot = why_it_cannot_start(plan, conf, is_running=is_hung, needed=serving)
+        if cannot:
+            raise Refused(f"it cannot start, so nothing was stopped: {cannot}")
         if foreign is not None:
             done.append(replace_foreign(foreign, job))
         beside = dependents_of(reading, job.proc) if is_hung else ()

@@ -21,7 +21,7 @@ from paramedic.explain import explain
 from paramedic.facts import join
 from paramedic.facts.advice import advise
 from paramedic.host import clock
-from paramedic.host.proc import Proc
+from paramedic.host.proc import Proc, readable
 from paramedic.incident import diagnosis_of
 from paramedic.mind import Mind
 from paramedic.model.facts import Facts, Known, Subject, SubjectFacts, Unknown
@@ -72,7 +72,7 @@ def main(arguments: argparse.Namespace) -> int:
         _print(found, unknown, watched, is_configured)
         _print_advice(advice)
         if here.seen:
-            print("\nalso seen here:", *here.seen, sep="\n    ")
+            print("\nalso seen here:", *map(readable, here.seen), sep="\n    ")
     return 1 if found else 3 if unknown else 0
 
 
@@ -134,11 +134,12 @@ def _print(found: list[dict[str, str]], unknown: dict[str, str], watched: list[s
     if not is_configured:
         print(f"no {DEFAULT_PATH}: looking at what runs here")
     for finding in found:
-        print(f"{finding['diagnosis']} on {finding['subject']}\n    {finding['evidence']}\n    -> {finding['repair']}")
+        found_so, then = readable(finding["evidence"]), readable(finding["repair"])
+        print(f"{finding['diagnosis']} on {readable(finding['subject'])}\n    {found_so}\n    -> {then}")
     for subject, reason in unknown.items():
-        print(f"cannot tell about {subject}\n    {reason}")
+        print(f"cannot tell about {readable(subject)}\n    {readable(reason)}")
     if not found and not unknown:
-        print(f"healthy: {', '.join(watched)}")
+        print(f"healthy: {readable(', '.join(watched))}")
 
 
 def _print_advice(advice: list[dict[str, str]]) -> None:

@@ -133,11 +133,14 @@ def stale_sample(case: Case, act: Act, situation: Situation) -> Hold | None:
 
 
 def in_flight(case: Case, act: Act, situation: Situation) -> Hold | None:
-    """One action on a target at a time; notices never wait."""
+    """One action on a target at a time. Notices never wait; what heals at once waits for what is being done, but
+    not for its judgement, which may wait in turn for what it heals.
+    """
     if act.step.action == NOTIFY:
         return None
     for attempt in situation.open_attempts:
-        if attempt.target == act.target and attempt.action != NOTIFY:
+        is_done = attempt.status is Status.DONE and not ACTIONS[act.step.action].queues
+        if attempt.target == act.target and attempt.action != NOTIFY and not is_done:
             return case.hold("in flight", f"{attempt.action} on {attempt.target} is not judged yet", "its outcome")
     others = [o for o in situation.chosen if o.target == act.target and not o.observe and o.step.action != NOTIFY]
     if others:

@@ -164,7 +164,7 @@ def _on_purpose(trace: ExitTrace, reading: SupervisorReading) -> str | None:
     if trace.said is not None and "SIGHUP" in trace.said:
         return None
     if trace.was_leaving:
-        return "it was shutting down when it was last asked"
+        return "it was shutting down or restarting when it was last asked"
     if trace.socket_left or trace.pidfile_left or reading.orphans:
         return None
     if reading.seen_alive:

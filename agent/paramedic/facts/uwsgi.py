@@ -41,7 +41,7 @@ def _gone(subject: Subject, gone: UwsgiGone) -> SubjectFacts:
     told = f"no uWSGI runs {ini}"
     if gone.farewell is not None and gone.conf.restart != "always":
         return _found(subject, gone, "uwsgi-stopped", f"{told}, and {gone.farewell}")
-    if not gone.seen_alive and gone.conf.restart != "always":
+    if not (gone.seen_alive or gone.is_failed) and gone.conf.restart != "always":
         return _found(subject, gone, "uwsgi-stopped", f"{told}, and there is no trace that it ever ran")
     if gone.untold and gone.conf.restart != "always":
         return SubjectFacts(subject, {"diagnosis": Unknown(f"{told}: {gone.untold}")}, reading=gone, unread=WORKERS)

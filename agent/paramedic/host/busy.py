@@ -6,11 +6,12 @@ import fcntl
 import os
 import struct
 
-from paramedic.host import systemd
+from paramedic.host import clock, systemd
 from paramedic.host.commands import run
 
 DPKG_LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
 _FLOCK = "hhqqi4x"
+STARTS_S = 600.0
 
 
 def now_is_no_time() -> str | None:
@@ -23,6 +24,8 @@ def now_is_no_time() -> str | None:
         state = run((systemd.SYSTEMCTL, "is-system-running"), systemd.DEADLINE_S, {}, cwd="/").output.strip()
         if state == "stopping":
             return "systemd is shutting the host down"
+        if state in ("initializing", "starting") and clock.up() < STARTS_S:
+            return "systemd is still starting the host, and may start it itself"
     return None
 
 

@@ -20,6 +20,11 @@ def wall() -> float:
     return time.time()
 
 
+def up() -> float:
+    """Seconds since the host booted, suspended ones too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def cpu() -> float:
     """CPU seconds this thread has used, in the kernel on its behalf too."""
     return time.thread_time()

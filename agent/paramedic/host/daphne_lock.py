@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 from pathlib import Path
 
 from paramedic.host.proc import Proc
 
 _FLAGS = ("-u", "--unix-socket")
+_PID = re.compile(r"[1-9][0-9]{0,9}")
 
 
 def lock_of(command: str, folder: str) -> str | None:
@@ -33,9 +35,9 @@ def stranger_in(lock: str, proc: Proc) -> int | None:
     """The living process a lock names that is no Daphne; None where the lock is absent, stale or rightly held."""
     try:
         target = os.readlink(lock)
-    except OSError:
+    except (OSError, ValueError):
         return None
-    pid = int(target) if target.isdigit() else 0
+    pid = int(target) if _PID.fullmatch(target) else 0  # anybody may have made it: "²".isdigit() is true
     if proc.identify(pid) is None:
         return None
     argv = proc.cmdline(pid) or ()

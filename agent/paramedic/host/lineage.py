@@ -11,6 +11,7 @@ from pathlib import Path
 
 from paramedic.host.proc import Proc
 from paramedic.host.processes import Row, is_supervisord, trusted_uids, uids_of
+from paramedic.host.writers import writable_by_others
 from paramedic.model.readings import Identity
 from paramedic.model.stack import ProgramConf, SupervisorConf
 from paramedic.model.supervision import ChildRecord
@@ -32,8 +33,8 @@ def doubt_of(child: ChildRecord, conf: SupervisorConf, proc: Proc, daemon: Ident
         return _doubt_of_unrecorded(child, conf, env, proc, daemon)
     if env.get("SUPERVISOR_PROCESS_NAME", name := child.program.rpartition(":")[2]) != name:
         return "its environment names another program"
-    url = f"unix://{child.socket or conf.socket}"
-    if conf.socket and env.get("SUPERVISOR_SERVER_URL", url) != url:
+    urls = {f"unix://{child.socket or conf.socket}", *_urls_of(conf)}
+    if conf.socket and env.get("SUPERVISOR_SERVER_URL", f"unix://{conf.socket}") not in urls:
         return "its environment names another Supervisor"
     stat = proc.stat(child.identity.pid)
     if stat is None or stat.pgid != child.pgid:
@@ -49,7 +50,7 @@ def _doubt_of_unrecorded(
     stat = proc.stat(pid)
     if stat is None or program is None:
         return f"{conf.conf} has no program {child.program}"
-    if env.get("SUPERVISOR_ENABLED") != "1" or env.get("SUPERVISOR_SERVER_URL") != f"unix://{conf.socket}":
+    if env.get("SUPERVISOR_ENABLED") != "1" or env.get("SUPERVISOR_SERVER_URL") not in _urls_of(conf):
         return "its environment does not name this Supervisor"
     if program_of(env) != child.program:
         return "its environment names another program"
@@ -63,12 +64,29 @@ def _doubt_of_unrecorded(
         return "it does not lead the process group that Supervisor makes for each program"
     if daemon is not None and daemon.start_ticks <= child.identity.start_ticks:
         return f"it is younger than supervisord {daemon.pid}"
-    return _doubt_of_looks(pid, program, conf, proc)
+    return _doubt_of_looks(pid, program, conf, proc, daemon)
 
 
-def _doubt_of_looks(pid: int, program: ProgramConf, conf: SupervisorConf, proc: Proc) -> str | None:
+def _users_of(program: ProgramConf, conf: SupervisorConf, proc: Proc, daemon: Identity | None) -> set[int]:
+    """Who its processes can run as. Only root gives a program another user than its own: a conf that others can write
+    speaks for its owner alone, or it would name processes of root's for root to end.
+    """
+    uid = proc.uid(daemon.pid) if daemon is not None else None
+    if uid is not None and uid != 0:
+        return {uid}
+    try:
+        if any(writable_by_others(path, ()) for path in conf.files):
+            return {os.stat(conf.conf).st_uid}
+    except OSError:
+        return set()
+    return trusted_uids(conf.conf) if program.user is None else uids_of(program.user)
+
+
+def _doubt_of_looks(
+    pid: int, program: ProgramConf, conf: SupervisorConf, proc: Proc, daemon: Identity | None
+) -> str | None:
     uid = proc.uid(pid)
-    if uid not in (trusted_uids(conf.conf) if program.user is None else uids_of(program.user)):
+    if uid not in _users_of(program, conf, proc, daemon):
         return f"it runs as user {uid}, the conf says another"
     if not _runs(proc.cmdline(pid) or (), program.command):
         return f"its command line is not that of program {program.name} in {conf.conf}"
@@ -76,6 +94,11 @@ def _doubt_of_looks(pid: int, program: ProgramConf, conf: SupervisorConf, proc: 
     if program.directory and folder != os.path.realpath(program.directory):
         return f"its folder is {folder}, the conf says {program.directory}"
     return None
+
+
+def _urls_of(conf: SupervisorConf) -> set[str]:
+    """How programs of this conf are told to reach Supervisor: by its socket, or as `serverurl=` has it."""
+    return {f"unix://{conf.socket}", *(program.serverurl for program in conf.programs if program.serverurl)}
 
 
 def _runs(argv: tuple[str, ...], command: str) -> bool:
@@ -122,11 +145,11 @@ def unclaimed(rows: Iterable[Row], conf: SupervisorConf, known: Iterable[ChildRe
     """
     recorded = list(known)
     named = {child.identity for child in recorded}
-    groups = {child.pgid: child for child in recorded}
+    groups, urls = {child.pgid: child for child in recorded}, _urls_of(conf)
     found = []
     for row in rows:
         env = proc.environ(row.identity.pid) if is_init(row.ppid, proc) and row.identity not in named else None
-        if env is None or conf.socket is None or env.get("SUPERVISOR_SERVER_URL") != f"unix://{conf.socket}":
+        if env is None or conf.socket is None or env.get("SUPERVISOR_SERVER_URL") not in urls:
             continue
         stat = proc.stat(row.identity.pid)
         if stat is None or is_supervisord(row.argv) or stat.sid == row.identity.pid:

@@ -97,7 +97,7 @@ def same_file(one: str, other: str) -> bool:
 def uids_of(user: str | None) -> set[int]:
     """The uid of a user by name or number; empty where there is none."""
     with contextlib.suppress(KeyError):
-        return {int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid} if user else set()
+        return {int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid} if user else set()
     return set()
 
 

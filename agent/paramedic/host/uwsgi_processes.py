@@ -13,6 +13,7 @@ from paramedic.host.proc import Proc
 from paramedic.host.processes import is_supervisord, same_file
 from paramedic.host.recipe import Recipe
 from paramedic.host.uwsgi_stats import stats_socket_inode
+from paramedic.host.writers import writable_by_others
 from paramedic.model.readings import Identity
 from paramedic.model.stack import UwsgiConf
 
@@ -62,10 +63,14 @@ def _with_ini(word: str, ini: str, folders: list[str]) -> str:
 
 
 def _output(master: Identity, proc: Proc) -> str | None:
-    """The regular file behind its standard error, None where it is none."""
+    """The regular file behind its standard error, None where it is none, or where root would write what a user can
+    replace.
+    """
     path = proc.link(master.pid, "fd/2")
     try:
-        return path if path and stat.S_ISREG(os.lstat(path).st_mode) else None
+        if not path or not stat.S_ISREG(os.lstat(path).st_mode):
+            return None
+        return None if proc.uid(master.pid) == 0 and writable_by_others(path, ()) else path
     except OSError:
         return None
 

@@ -175,6 +175,7 @@ class UwsgiGone:
     farewell: str | None = None
     untold: str = ""
     last_words: str = ""
+    is_failed: bool = False
     keeper: str = ""
     survivors: tuple[Identity, ...] = ()
 

@@ -160,7 +160,9 @@ class UwsgiConf:
 
 @dataclass(frozen=True, slots=True)
 class ProgramConf:
-    """One `[program:x]` section, as far as paramedic needs it; `path` is the PATH its `environment=` sets."""
+    """One `[program:x]` section, as far as paramedic needs it; `path` is the PATH its `environment=` sets, `serverurl`
+    where its processes are told to reach Supervisor, if not by its socket.
+    """
 
     name: str
     command: str
@@ -169,6 +171,7 @@ class ProgramConf:
     user: str | None = None
     directory: str | None = None
     path: str | None = None
+    serverurl: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +196,15 @@ class SupervisorConf:
     control_user: str | None = None
     identifier: str | None = None
     nodaemon: bool = False
+    directory: str | None = None
     files: tuple[str, ...] = ()
 
     def program(self, full_name: str) -> ProgramConf | None:
-        """The section behind a program as Supervisor calls it: `name` or `group:name`."""
-        name = full_name.rpartition(":")[2]
+        """The section behind a program as Supervisor calls it: `name` or `group:name`; with a process_name= of its own
+        the group has the section's name, unless a [group:x] was made for it.
+        """
+        group, _, name = full_name.rpartition(":")
         exact = [one for one in self.programs if one.name == name]
         numbered = [one for one in self.programs if re.fullmatch(rf"{re.escape(one.name)}[_-]?\d+", name)]
-        return next(iter([*exact, *numbered]), None)
+        renamed = [one for one in self.programs if one.name == group]
+        return next(iter([*exact, *numbered, *renamed]), None)

@@ -155,14 +155,14 @@ def owner_of(conf: SupervisorConf, owner: tuple[int, int]) -> tuple[int, int]:
     """
     user, _, group = (conf.socket_owner or "").partition(":")
     uid, gid = owner
-    with contextlib.suppress(KeyError):
+    with contextlib.suppress(KeyError, OverflowError):
         if user and owner[0] == 0:
-            found = accounts.of(int(user) if user.isdigit() else user)
+            found = accounts.of(int(user) if user.isdecimal() else user)
             uid, gid = found.uid, found.gid
         if group:
             import grp
 
-            wanted = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+            wanted = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
             gid = wanted if owner[0] == 0 or wanted in accounts.of(owner[0]).groups else gid
     return uid, gid
 

@@ -19,7 +19,7 @@ from paramedic.host.recipe import conf_argument
 from paramedic.host.uwsgi_processes import is_uwsgi, keeper_of, runs_uwsgi
 from paramedic.model.found import Found, FoundDaphne, FoundSupervisor, FoundUwsgi, Runs
 from paramedic.model.stack import SupervisorEntry, UwsgiConf, UwsgiEntry
-from paramedic.sense.supervisor_conf import read_supervisor_conf
+from paramedic.sense.supervisor_conf import read_as_started
 from paramedic.sense.uwsgi_argv import ini_at, ini_it_left, ini_of
 from paramedic.sense.uwsgi_files import split_section
 from paramedic.sense.uwsgi_ini import read_uwsgi_conf
@@ -44,10 +44,11 @@ def named(paths: Iterable[str]) -> dict[str, str]:
     """A short name for each path: its stem, its folder before it where stems repeat."""
     paths = list(dict.fromkeys(paths))
     stems = [Path(path).stem for path in paths]
-    found = {}
+    found: dict[str, str] = {}
     for at, path in enumerate(paths):
         name = stems[at] if stems.count(stems[at]) == 1 else f"{Path(path).parent.name}-{stems[at]}-{at + 1}"
-        found[path] = re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip("_.-")[:64] or f"number-{at + 1}"
+        plain = re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip("_.-")[:56] or "number"
+        found[path] = plain if plain not in found.values() else f"{plain}-{at + 1}"
     return found
 
 
@@ -135,7 +136,7 @@ class _Walk:
         how = "its -c" if conf_argument(row.argv) else "no -c: found where supervisord looks"
         env = self._proc.environ(row.identity.pid) or {}
         try:
-            conf = read_supervisor_conf(entry, env, env.get("PWD") or self._proc.link(row.identity.pid, "cwd"))
+            conf = read_as_started(entry, env, row.argv, env.get("PWD"), self._proc.link(row.identity.pid, "cwd"))
         except (OSError, ValueError) as error:
             return FoundSupervisor(entry, runs, how, problem=_reason(error))
         users = f"mode {conf.socket_mode:04o}, owner {conf.socket_owner or _name(row.uid)}"

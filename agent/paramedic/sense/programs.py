@@ -29,6 +29,10 @@ LISTENS_AFTER_S = 2.0
 LISTENS_AGAIN_S = 30.0
 MOST_NAME, MOST_TOLD = 200, 500
 _PORT_FLAGS = ("-p", "--port", "-b", "--bind", "-e", "--endpoint", "--http", "--http-socket", "--socket")
+# Whose -p is the port of somebody else, or of a container.
+_CLIENTS = frozenset(
+    ("autossh", "curl", "docker", "mosquitto_pub", "mosquitto_sub", "mysql", "nc", "podman", "psql", "redis-cli", "ssh")
+)
 _WANTING = ("STARTING", "RUNNING", "BACKOFF", "FATAL")
 _NOT_FOUND = re.compile(r"can't find command '([^'/]+)'")
 
@@ -198,6 +202,8 @@ def ports_of(command: str) -> tuple[int, ...]:
     try:
         words = shlex.split(command)
     except ValueError:
+        return ()
+    if any(os.path.basename(word) in _CLIENTS for word in words[:2]):
         return ()
     found = []
     for at, word in enumerate(words):

@@ -33,10 +33,16 @@ def _rival(daemon: Identity, inode: int | None, conf: SupervisorConf, proc: Proc
     return Rival(daemon, inode, children, tuple(settled))
 
 
-def keeper_of(rivals: tuple[Rival, ...], recorded: Identity | None) -> tuple[Identity | None, str]:
-    """(who owns the programs, else why nobody does): the only one whose programs settled, else the recorded one."""
+def keeper_of(rivals: tuple[Rival, ...], recorded: Identity | None, proc: Proc) -> tuple[Identity | None, str]:
+    """(who owns the programs, else why nobody does): the only one whose programs settled, else the recorded one.
+
+    Nobody's daemon is stopped in favour of another user's: who may write the conf can start one of their own.
+    """
     if not rivals:
         return None, ""
+    users = sorted({str(proc.uid(rival.identity.pid)) for rival in rivals})
+    if len(users) > 1:
+        return None, f"they run as different users ({', '.join(users)})"
     owning = [rival.identity for rival in rivals if rival.settled]
     if len(owning) == 1:
         return owning[0], ""

@@ -19,19 +19,14 @@ from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import Identity, PathKind, PathReading, Unreadable
 from paramedic.model.stack import SupervisorConf, SupervisorEntry
-from paramedic.model.supervision import (
-    ChildRecord,
-    OrphanReading,
-    RpcReading,
-    SupervisorReading,
-)
+from paramedic.model.supervision import ChildRecord, OrphanReading, RpcReading, SupervisorReading
 from paramedic.sense import path as at
 from paramedic.sense.condition import Logs, Pidfiles, denied, owner_of
 from paramedic.sense.inquiry import Answer, Inquiry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.programs import Programs, with_orphans
 from paramedic.sense.rivals import keeper_of, rivals_of, without_strangers
-from paramedic.sense.supervisor_conf import ConfUnreadable, as_started, read_supervisor_conf, stamps_of
+from paramedic.sense.supervisor_conf import ConfUnreadable, read_as_started, stamps_of
 from paramedic.sense.trace import trace_of
 
 WALK_AGAIN_S = 600.0
@@ -69,8 +64,7 @@ class SupervisorSensor:
         """The conf as it is on disk now, read with the daemon's own environment; raises OSError or ConfUnreadable."""
         key = (stamps_of(self.entry.conf), tuple(self._daemons))
         if self._conf is None or self._conf[0] != key:
-            env, folder, argv = self._world()
-            self._conf = (key, as_started(read_supervisor_conf(self.entry, env, folder), argv, folder))
+            self._conf = (key, read_as_started(self.entry, *self._world()))
         return self._conf[1]
 
     def conf_as_it_runs(self, walk: Walk, now: float) -> SupervisorConf:
@@ -78,17 +72,17 @@ class SupervisorSensor:
         self._find(walk, now)
         return self.conf()
 
-    def _world(self) -> tuple[dict[str, str], str | None, tuple[str, ...]]:
-        """(environment, starting folder, arguments) of the living daemon, else of its last launch, else configured."""
+    def _world(self) -> tuple[dict[str, str], tuple[str, ...], str | None, str | None]:
+        """(environment, arguments, folder by the environment, folder it is in) of the daemon, its last launch or config."""
         if self._daemons:
             pid = self._daemons[0].pid
             env = self._proc.environ(pid)
             if env is not None:
-                return env, env.get("PWD") or self._proc.link(pid, "cwd"), self._proc.cmdline(pid) or ()
+                return env, self._proc.cmdline(pid) or (), env.get("PWD"), self._proc.link(pid, "cwd")
         recorded = recipe.load(self._recipe_path) if self._recipe_path else None
         if recorded is not None:
-            return recorded.env, recorded.env.get("PWD") or recorded.cwd, recorded.argv
-        return {**os.environ, **dict(self.entry.environment)}, self.entry.directory, ()
+            return recorded.env, recorded.argv, recorded.env.get("PWD"), recorded.cwd
+        return {**os.environ, **dict(self.entry.environment)}, (), self.entry.directory, self.entry.directory
 
     def read(
         self, known: SupervisorKnown, listeners: Listeners, walk: Walk, now: float
@@ -163,7 +157,7 @@ class SupervisorSensor:
         listening = {daemon: self._listening(daemon, conf, seen) for daemon in self._daemons}
         inodes = {daemon: found.file_inode if found else None for daemon, found in listening.items()}
         rivals = rivals_of(inodes, conf, self._proc)
-        keeper, undecided = keeper_of(rivals, known.daemon)
+        keeper, undecided = keeper_of(rivals, known.daemon, self._proc)
         live = inodes.get(keeper) if keeper else None
         uid = (self._proc.uid(keeper.pid) or 0) if keeper else -1
         gid = (self._proc.gid(keeper.pid) or 0) if keeper else -1

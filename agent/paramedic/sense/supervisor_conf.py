@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paramedic.host.matching import matching
+from paramedic.host.processes import same_file
 from paramedic.host.recipe import options_of
 from paramedic.host.texts import read_text
 from paramedic.host.writers import readable_by
@@ -63,12 +64,28 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
         programs=tuple(_program(parser, section, expansions) for section in _programs(parser)),
         restart=entry.restart,
         identifier=identifier,
+        directory=get("supervisord", "directory"),
         files=(entry.conf, *included),
         nodaemon=(get("supervisord", "nodaemon") or "").lower() in ("true", "yes", "on", "1"),
         socket_mode=_octal(get("unix_http_server", "chmod")),
         socket_owner=get("unix_http_server", "chown"),
         control_user=entry.control_user,
     )
+
+
+def read_as_started(
+    entry: SupervisorEntry, env: dict[str, str], argv: tuple[str, ...], said: str | None, is_in: str | None
+) -> SupervisorConf:
+    """The conf as a daemon reads it that was started with `env` and `argv`, in the folder `said` by its environment, and
+    `is_in` another now. What its environment says counts only where it went elsewhere by itself (directory=, -d): whoever
+    changes the folder before a start need not tell the environment. Raises as `read_supervisor_conf`.
+    """
+    conf = read_supervisor_conf(entry, env, said)
+    given = dict(options_of(argv) or ())
+    went = bool(conf.directory or given.keys() & {"-d", "--directory"})
+    if went or is_in is None or (said is not None and same_file(said, is_in)):
+        return as_started(conf, argv, said)
+    return as_started(read_supervisor_conf(entry, env, is_in), argv, is_in)
 
 
 def as_started(conf: SupervisorConf, argv: tuple[str, ...], folder: str | None = None) -> SupervisorConf:
@@ -183,7 +200,7 @@ def _program(parser: configparser.RawConfigParser, section: str, expansions: dic
 
     def seconds(option: str, default: float) -> float:
         value = text(option) or ""
-        return float(value) if value.replace(".", "", 1).isdigit() else default
+        return float(value) if value.replace(".", "", 1).isdecimal() else default
 
     return ProgramConf(
         name=name,
@@ -193,6 +210,7 @@ def _program(parser: configparser.RawConfigParser, section: str, expansions: dic
         user=text("user"),
         directory=text("directory"),
         path=_assigned(text("environment") or "").get("PATH"),
+        serverurl=text("serverurl"),
     )
 
 

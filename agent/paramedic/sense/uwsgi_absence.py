@@ -70,6 +70,7 @@ def gone(conf: UwsgiConf, known: UwsgiKnown | None, recipe_path: str | None, pro
         farewell=farewell,
         untold=untold,
         last_words=last_words,
+        is_failed=unit is not None and farewell is None and not untold,
         keeper=launched.keeper if launched is not None else "",
         survivors=tuple(one for one in (known.workers if known else ()) if proc.is_alive(one)),
     )

@@ -63,14 +63,15 @@ def _socket_restored(attempt: Attempt, facts: Facts) -> Judgement:
 
 
 def _is_no_more(diagnosis: str) -> Callable[[Attempt, Facts], Judgement]:
-    """Met when the daemon is read and its state is another one."""
+    """Met when the daemon is read, works, and its state is another one; missed when it does not work any more."""
 
     def look(attempt: Attempt, facts: Facts) -> Judgement:
         found = facts.subjects.get(attempt.target)
         now = found.fields.get("diagnosis") if found else None
         if not isinstance(now, str):
             return False, "its state is not known", {}
-        return now != diagnosis, "it is right now" if now == OK else f"it is {now}", {}
+        is_met = False if now == diagnosis else works(now) or None
+        return is_met, "it is right now" if now == OK else f"it is {now}", {}
 
     return look
 
@@ -105,14 +106,16 @@ def _program_renewed(attempt: Attempt, facts: Facts) -> Judgement:
 def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
     reading = facts.supervisor(attempt.target)
     if reading is None or reading.daemon is None or isinstance(reading.rpc, Unreadable):
-        return False, "no daemon of this conf answers", {}
+        now = facts.subjects[attempt.target].fields.get("diagnosis") if attempt.target in facts.subjects else None
+        is_dead = now in ("daemon-dead", "socket-stale") and not attempt.interrupted
+        return None if is_dead else False, "no daemon of this conf answers", {}
     if not works(facts.subjects[attempt.target].fields.get("diagnosis")):
         return False, f"it is {facts.subjects[attempt.target].fields.get('diagnosis')}", {}
     states = {p.name: p.state for p in _programs(reading)}
     wanted = [name for name in attempt.before.get("running", ()) if reading.conf.program(name) or name in states]
     absent = [name for name in wanted if states.get(name) != "RUNNING"]
     fresh = [p.name for p in _programs(reading) if p.state == "RUNNING" and p.age_s < _startsecs(p, reading) + STAYS_S]
-    booting = [name for name, state in states.items() if state in ("STARTING", "BACKOFF")]
+    booting = [name for name in wanted if states.get(name) in ("STARTING", "BACKOFF")]
     if absent or booting:
         waiting = ", ".join(f"{n} is {states.get(n, 'not known to it')}" for n in dict.fromkeys([*absent, *booting]))
         return False, waiting, {}
