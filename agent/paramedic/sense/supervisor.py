@@ -73,7 +73,7 @@ class SupervisorSensor:
         return self.conf()
 
     def _world(self) -> tuple[dict[str, str], tuple[str, ...], str | None, str | None]:
-        """(environment, arguments, folder by the environment, folder it is in) of the daemon, its last launch or config."""
+        """(environment, arguments, folder by that, folder it is in) of the daemon, its last launch, or the config."""
         if self._daemons:
             pid = self._daemons[0].pid
             env = self._proc.environ(pid)

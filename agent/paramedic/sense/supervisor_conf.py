@@ -76,9 +76,9 @@ def read_supervisor_conf(entry: SupervisorEntry, env: dict[str, str], folder: st
 def read_as_started(
     entry: SupervisorEntry, env: dict[str, str], argv: tuple[str, ...], said: str | None, is_in: str | None
 ) -> SupervisorConf:
-    """The conf as a daemon reads it that was started with `env` and `argv`, in the folder `said` by its environment, and
-    `is_in` another now. What its environment says counts only where it went elsewhere by itself (directory=, -d): whoever
-    changes the folder before a start need not tell the environment. Raises as `read_supervisor_conf`.
+    """The conf as a daemon reads it that was started with `env` and `argv` in the folder `said` by its environment, and
+    `is_in` another one. What that says counts only where it went elsewhere by itself (directory=, -d): whoever changes
+    the folder before a start need not tell the environment. Raises as `read_supervisor_conf`.
     """
     conf = read_supervisor_conf(entry, env, said)
     given = dict(options_of(argv) or ())

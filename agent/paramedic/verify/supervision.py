@@ -115,7 +115,8 @@ def _daemon_restarted(attempt: Attempt, facts: Facts) -> Judgement:
     wanted = [name for name in attempt.before.get("running", ()) if reading.conf.program(name) or name in states]
     absent = [name for name in wanted if states.get(name) != "RUNNING"]
     fresh = [p.name for p in _programs(reading) if p.state == "RUNNING" and p.age_s < _startsecs(p, reading) + STAYS_S]
-    booting = [name for name in wanted if states.get(name) in ("STARTING", "BACKOFF")]
+    awaited = wanted or states  # of a daemon that was never seen alive everything is
+    booting = [name for name in awaited if states.get(name) in ("STARTING", "BACKOFF")]
     if absent or booting:
         waiting = ", ".join(f"{n} is {states.get(n, 'not known to it')}" for n in dict.fromkeys([*absent, *booting]))
         return False, waiting, {}
