@@ -14,6 +14,7 @@ from paramedic.model.vocabulary import OK
 from paramedic.verify.judgement import Judgement
 
 STAYS_S = 2.0
+_ENDED = ("daemon-dead", "daemon-stopped", "socket-stale")
 _LOST = ("socket-missing", "socket-replaced")
 _UNDONE = "it was undone again: "
 _NOT_REACHED = "the path does not reach the live socket"
@@ -63,14 +64,14 @@ def _socket_restored(attempt: Attempt, facts: Facts) -> Judgement:
 
 
 def _is_no_more(diagnosis: str) -> Callable[[Attempt, Facts], Judgement]:
-    """Met when the daemon is read, works, and its state is another one; missed when it does not work any more."""
+    """Met when the daemon is read and its state is another one; missed when it has ended over that."""
 
     def look(attempt: Attempt, facts: Facts) -> Judgement:
         found = facts.subjects.get(attempt.target)
         now = found.fields.get("diagnosis") if found else None
         if not isinstance(now, str):
             return False, "its state is not known", {}
-        is_met = False if now == diagnosis else works(now) or None
+        is_met = None if now in _ENDED else now != diagnosis
         return is_met, "it is right now" if now == OK else f"it is {now}", {}
 
     return look

@@ -1,0 +1,110 @@
+"""Rules that keep a repair from making things worse, each for itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paramedic.act.imported import MOST_FILES, note
+from paramedic.host.daphne_lock import stranger_in
+from paramedic.host.lineage import _users_of
+from paramedic.host.proc import Proc
+from paramedic.model.record import Status
+from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
+from paramedic.model.supervision import Rival
+from paramedic.sense.discover import named
+from paramedic.sense.programs import ports_of
+from paramedic.sense.rivals import keeper_of
+from paramedic.sense.supervisor_conf import read_as_started
+from paramedic.verify import judge
+from unit.builders import MAIN, attempt, facts, subject
+
+NOBODY = 65534
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it starts a process of another user")
+
+
+@pytest.fixture
+def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """A process of ours and one of nobody's."""
+    made = [subprocess.Popen(["/bin/sleep", "60"], user=user) for user in (os.geteuid(), NOBODY)]
+    yield made
+    for one in made:
+        one.kill()
+        one.wait(5)
+
+
+@AS_ROOT
+def test_nobodys_daemon_is_stopped_in_favour_of_another_users(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    proc = Proc()
+    ours, theirs = (Rival(proc.identify(one.pid), 1, (), ("daphne",)) for one in sleepers)  # type: ignore[arg-type]
+    keeper, why = keeper_of((ours, theirs), ours.identity, proc)
+    assert keeper is None
+    assert why == f"they run as different users (0, {NOBODY})"
+    assert keeper_of((ours, ours), ours.identity, proc)[0] == ours.identity
+
+
+@AS_ROOT
+def test_a_conf_that_others_can_write_names_no_process_of_roots(tmp_path: Path) -> None:
+    conf = tmp_path / "s.conf"
+    conf.write_text("[supervisord]\n")
+    found = SupervisorConf("main", str(conf), files=(str(conf),))
+    programs = (ProgramConf("web", "web", user="root"), ProgramConf("web", "web"))
+    os.chown(conf, NOBODY, NOBODY)
+    assert [_users_of(program, found, Proc(), None) for program in programs] == [{NOBODY}, {NOBODY}]
+    me = Proc().identify(os.getpid())
+    assert _users_of(programs[0], found, Proc(), me) == {NOBODY}, "a daemon of root's does not change whose word it is"
+
+
+@pytest.mark.parametrize("target", ["²", "٣", "0", "-1", "1" * 40, "web"])
+def test_a_lock_that_names_no_pid_names_nobody(tmp_path: Path, target: str) -> None:
+    os.symlink(target, tmp_path / "lock")
+    assert stranger_in(str(tmp_path / "lock"), Proc()) is None
+    assert stranger_in("/a\0b", Proc()) is None
+
+
+def test_relative_paths_count_from_where_a_daemon_is_not_from_what_its_environment_says(tmp_path: Path) -> None:
+    conf = tmp_path / "s.conf"
+    conf.write_text("[supervisord]\n")
+    entry, here = SupervisorEntry("main", str(conf)), str(tmp_path)
+    assert read_as_started(entry, {}, (), "/root", here).logfile == f"{here}/supervisord.log"
+    assert read_as_started(entry, {}, (), here, here).pidfile == f"{here}/supervisord.pid"
+    argv = ("/usr/bin/supervisord", "-d", "/")
+    assert read_as_started(entry, {}, argv, here, "/").logfile == f"{here}/supervisord.log", "it went there by itself"
+    conf.write_text("[supervisord]\ndirectory=/\n")
+    assert read_as_started(entry, {}, (), here, "/").logfile == f"{here}/supervisord.log"
+
+
+def test_a_program_with_a_process_name_of_its_own_is_found_by_its_group() -> None:
+    celery = ProgramConf("celery", "celery worker", stopwaitsecs=120.0)
+    conf = SupervisorConf("main", "/srv/s.conf", programs=(celery, ProgramConf("web", "web")))
+    assert conf.program("celery:worker") == celery
+    assert conf.program("other:worker") is None
+
+
+@pytest.mark.parametrize("command", ["autossh -N -p 22 host", "/usr/bin/redis-cli -p 6379", "docker run -p 80:8000 x"])
+def test_the_port_of_somebody_else_is_no_port_of_a_client(command: str) -> None:
+    assert ports_of(command) == ()
+    assert ports_of("daphne -p 8001 site:application") == (8001,)
+
+
+def test_no_two_files_get_one_name() -> None:
+    found = named(["/a/x y.conf", "/b/x-y.conf", f"/c/{'z' * 80}1.conf", f"/c/{'z' * 80}2.conf"])
+    assert len(set(found.values())) == 4
+    assert max(map(len, found.values())) <= 64
+
+
+def test_an_app_that_names_endless_files_is_not_noted(tmp_path: Path) -> None:
+    path = tmp_path / "kept" / "web.json"
+    note(str(path), "asked", (f"/f{number}" for number in range(MOST_FILES + 1)), 1.0)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("diagnosis", ["daemon-dead", "daemon-stopped"])
+def test_a_repair_that_a_daemon_ended_over_did_not_heal_it(diagnosis: str) -> None:
+    done = attempt(Status.DONE, action="reopen_logs", target=MAIN)
+    assert judge(done, facts(subject(MAIN, {"diagnosis": diagnosis}), at=920.0)).status is Status.MISSED
+    assert judge(done, facts(subject(MAIN, {"diagnosis": "socket-missing"}), at=920.0)).status is Status.MET
