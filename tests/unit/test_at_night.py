@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from paramedic.act.imported import MOST_FILES, note
+from paramedic.cli.doctor import _print
 from paramedic.host.daphne_lock import stranger_in
 from paramedic.host.lineage import _users_of
 from paramedic.host.proc import Proc
+from paramedic.host.uwsgi_processes import _output
 from paramedic.model.record import Status
 from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
 from paramedic.model.supervision import Rival
@@ -57,6 +59,23 @@ def test_a_conf_that_others_can_write_names_no_process_of_roots(tmp_path: Path) 
     assert [_users_of(program, found, Proc(), None) for program in programs] == [{NOBODY}, {NOBODY}]
     me = Proc().identify(os.getpid())
     assert _users_of(programs[0], found, Proc(), me) == {NOBODY}, "a daemon of root's does not change whose word it is"
+
+
+@AS_ROOT
+def test_roots_output_goes_to_no_file_that_a_user_can_replace(tmp_path: Path) -> None:
+    log, proc = tmp_path / "srv" / "uwsgi.log", Proc()
+    log.parent.mkdir()
+    with log.open("wb") as output:
+        writes = subprocess.Popen(["/bin/sleep", "60"], stderr=output)
+    try:
+        one = proc.identify(writes.pid)
+        assert one is not None
+        assert _output(one, proc) == str(log)
+        os.chown(log.parent, NOBODY, NOBODY)
+        assert _output(one, proc) is None
+    finally:
+        writes.kill()
+        writes.wait(5)
 
 
 @pytest.mark.parametrize("target", ["²", "٣", "0", "-1", "1" * 40, "web"])
@@ -108,3 +127,10 @@ def test_a_repair_that_a_daemon_ended_over_did_not_heal_it(diagnosis: str) -> No
     done = attempt(Status.DONE, action="reopen_logs", target=MAIN)
     assert judge(done, facts(subject(MAIN, {"diagnosis": diagnosis}), at=920.0)).status is Status.MISSED
     assert judge(done, facts(subject(MAIN, {"diagnosis": "socket-missing"}), at=920.0)).status is Status.MET
+
+
+def test_what_strangers_named_reaches_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "/tmp/\x1b]0;owned\x07"
+    _print([{"diagnosis": "socket-stale", "subject": evil, "evidence": evil, "repair": evil}], {evil: evil}, [], True)
+    assert "/tmp/?]0;owned?" in (said := capsys.readouterr().out)
+    assert "\x1b" not in said
