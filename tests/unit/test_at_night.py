@@ -15,6 +15,8 @@ from paramedic.host.daphne_lock import stranger_in
 from paramedic.host.lineage import _users_of
 from paramedic.host.proc import Proc
 from paramedic.host.uwsgi_processes import _output
+from paramedic.model.facts import Subject
+from paramedic.model.policy import Rung
 from paramedic.model.record import Status
 from paramedic.model.stack import ProgramConf, SupervisorConf, SupervisorEntry
 from paramedic.model.supervision import Rival
@@ -22,8 +24,8 @@ from paramedic.sense.discover import named
 from paramedic.sense.programs import ports_of
 from paramedic.sense.rivals import keeper_of
 from paramedic.sense.supervisor_conf import read_as_started
-from paramedic.verify import judge
-from unit.builders import MAIN, attempt, facts, subject
+from paramedic.verify import deadline, judge
+from unit.builders import MAIN, attempt, facts, subject, supervisor
 
 NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it starts a process of another user")
@@ -120,6 +122,15 @@ def test_an_app_that_names_endless_files_is_not_noted(tmp_path: Path) -> None:
     path = tmp_path / "kept" / "web.json"
     note(str(path), "asked", (f"/f{number}" for number in range(MOST_FILES + 1)), 1.0)
     assert not path.exists()
+
+
+def test_a_program_that_takes_minutes_to_count_as_running_is_waited_for() -> None:
+    slow = ProgramConf("slow", "slow", startsecs=300.0, stopwaitsecs=60.0)
+    reading = supervisor(conf=SupervisorConf("main", "/srv/s.conf", programs=(slow,)))
+    seen = facts(subject(MAIN, {"diagnosis": "ok"}, reading=reading))
+    program = Subject("supervisor.program", "main/slow")
+    assert deadline(Rung("restart_supervisord"), MAIN, seen) == 420.0
+    assert deadline(Rung("restart_program"), program, seen) == 450.0
 
 
 @pytest.mark.parametrize("diagnosis", ["daemon-dead", "daemon-stopped"])

@@ -37,7 +37,10 @@ def deadline(step: Rung, target: Subject, facts: Facts) -> float:
     if step.action == "restart_program":
         owner = facts.supervisor(Subject("supervisor", target.name.partition("/")[0]))
         section = owner.conf.program(target.name.partition("/")[2]) if owner else None
-        return ACTIONS[step.action].deadline_s + (section.stopwaitsecs if section else 0.0)
+        return ACTIONS[step.action].deadline_s + (section.stopwaitsecs + section.startsecs if section else 0.0)
+    if step.action == "restart_supervisord" and supervisor is not None:
+        longest = max((program.startsecs for program in supervisor.conf.programs), default=0.0)
+        return ACTIONS[step.action].deadline_s + longest
     if step.action == "restore_socket" and step.is_disruptive and supervisor is not None:
         return 60.0 + max((program.stopwaitsecs for program in supervisor.conf.programs), default=0.0)
     return ACTIONS[step.action].deadline_s
