@@ -64,21 +64,35 @@ def programs(stack: EmbeddedStack) -> dict[int, int]:
     return {pid: start_ticks(pid) for pid in stack.daphnes()}
 
 
-def delete_once(stack: EmbeddedStack) -> tuple[float, float]:
-    """(seconds to an answer, seconds to a working supervisorctl, started at the same moment) of one deletion."""
-    argv = [str(stack.supervisor_bin / "supervisorctl"), "-c", str(stack.conf), "status"]
+def deleted(stack: EmbeddedStack) -> float:
+    """Delete it once the last repair is judged: somebody who deletes it at every repair is another story. When."""
+
+    def is_judged() -> bool:
+        return all(one["policy"] != "socket-lost" for one in stack.published()["incidents"])
+
+    wait_for("the last repair is judged", is_judged)
     stack.socket.unlink()
-    began = time.perf_counter()
-    child = subprocess.Popen(argv, env=stack.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter()
+
+
+def to_an_answer_s(stack: EmbeddedStack) -> float:
+    """Seconds from a deletion to a connection that the daemon answers."""
+    began = deleted(stack)
     while not answers(stack.socket):
         if time.perf_counter() - began > 30:
             raise AssertionError(f"not restored: {stack.agent_log()[-2000:]}")
         time.sleep(0.0005)
-    answered = time.perf_counter() - began
-    is_well = child.wait(30) == 0
+    return time.perf_counter() - began
+
+
+def to_supervisorctl_s(stack: EmbeddedStack) -> float:
+    """Seconds from a deletion to a supervisorctl that works; the first is started at the same moment."""
+    began, is_well = deleted(stack), False
     while not is_well:
         is_well = ctl_s(stack, "status")[1]
-    return answered, time.perf_counter() - began
+        if time.perf_counter() - began > 30:
+            raise AssertionError(f"not restored: {stack.agent_log()[-2000:]}")
+    return time.perf_counter() - began
 
 
 def shown(times: Sequence[float]) -> str:
@@ -99,19 +113,21 @@ def relays(stack: EmbeddedStack) -> list[int]:
 
 
 def measure(stack: EmbeddedStack, rung: str, startup_s: float, bounds: tuple[float, float]) -> None:
-    """200 deletions on one rung; `bounds` are seconds, of an answer and of supervisorctl beyond its own start-up."""
+    """200 deletions on one rung for each of the two figures, so that starting supervisorctl is not in the way of the
+    repair whose time is taken; `bounds` are seconds, of an answer and of supervisorctl beyond its own start-up."""
     daemon, before = stack.supervisords(), programs(stack)
-    pairs = [delete_once(stack) for _ in range(RUNS)]
+    answered = [to_an_answer_s(stack) for _ in range(RUNS)]
+    controlled = [max(0.0, to_supervisorctl_s(stack) - startup_s) for _ in range(RUNS)]
     kept = sum(pid in before and before[pid] == ticks for pid, ticks in programs(stack).items())
     is_same = stack.supervisords() == daemon
     assert is_same and kept == len(before), "something was restarted: these are no figures of this rung"
-    print(f"  {rung}, {RUNS} deletions; supervisord untouched, {kept} of {len(before)} programs untouched")
-    print(f"    unlink -> the daemon answers            {shown([answered for answered, _ in pairs])}")
-    print(f"    unlink -> supervisorctl status works    {shown([max(0.0, s - startup_s) for _, s in pairs])}", end="")
+    print(f"  {rung}, twice {RUNS} deletions; supervisord untouched, {kept} of {len(before)} programs untouched")
+    print(f"    unlink -> the daemon answers            {shown(answered)}")
+    print(f"    unlink -> supervisorctl status works    {shown(controlled)}", end="")
     print(f"   beyond its own start-up of {startup_s * 1e3:.0f} ms")
     for what, found, most in (
-        ("an answer", p99_of([answered for answered, _ in pairs]), bounds[0]),
-        ("supervisorctl", p99_of([s - startup_s for _, s in pairs]), bounds[1]),
+        ("an answer", p99_of(answered), bounds[0]),
+        ("supervisorctl", p99_of(controlled), bounds[1]),
     ):
         print(f"  {'PASS' if found <= most else 'FAIL'}  {rung}: {what} within {most * 1e3:.0f} ms in 99 of 100")
 
