@@ -15,7 +15,7 @@ from xml.parsers.expat import ExpatError
 from fuzz import examples
 from paramedic import orders
 from paramedic.act.imported import is_unchanged
-from paramedic.host import clock, inet, recipe, relaying, supervisor_rpc, uwsgi_stats, xml_rpc
+from paramedic.host import clock, folders, inet, recipe, relaying, supervisor_rpc, uwsgi_stats, xml_rpc
 from paramedic.host.cgroup import Cgroups
 from paramedic.host.proc import Proc
 from paramedic.host.unix_diag import Listener
@@ -203,7 +203,10 @@ def _recipe(data: bytes, folder: Path) -> Read:
 
 def _relay(data: bytes, folder: Path) -> Read:
     path = str(folder / "s.sock")
-    _put(folder, f".paramedic-{os.geteuid()}/s.sock.relay", data)
+    record = Path(_put(folder, f".paramedic-{os.geteuid()}/s.sock.relay", data))
+    record.parent.chmod(0o700)
+    with folders.private(str(record.parent), must_exist=True) as kept:  # else it would not be read at all
+        assert os.path.samefile(relaying.record_of(path, kept), record)
     return lambda: relaying.current(path, Proc())
 
 
