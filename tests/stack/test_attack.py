@@ -11,12 +11,12 @@ import pytest
 
 from harness.processes import is_alive
 from harness.stack import POLICIES, EmbeddedStack, Owner
+from harness.stranger import STRANGER, serve_lies
 from harness.waiting import stays, wait_for
 from paramedic.host.uwsgi_stats import fetch_stats
 from stack.test_memory import LIMIT_MIB, fatten
 
 LONG_AGO = 1_000_000_000
-STRANGER = Owner(61000, 61000)
 FAKE = """
 import json, os, signal, socket, sys
 server = socket.socket()
@@ -139,18 +139,6 @@ def test_a_stranger_on_the_stats_port_of_a_dead_uwsgi_is_nobody(attacked: Embedd
     assert is_alive(stranger.pid)
 
 
-LIAR = """
-import json, os, socket, sys
-server = socket.socket(socket.AF_UNIX)
-server.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o777)
-server.listen(50)
-print('listening', flush=True)
-while True:
-    client, _ = server.accept()
-    client.sendall(sys.argv[2].encode())
-    client.close()
-"""
 LIES = {"kill": {"accepting": 0, "apps": []}, "recycle": {"requests": 2_000_000, "status": "idle"}}
 BELIEVED = """policies:
   - name: unstick
@@ -185,8 +173,7 @@ def test_a_stranger_on_the_deleted_stats_socket_of_a_living_uwsgi_is_not_believe
     document, _ = fetch_stats(str(stats))
     stats.unlink()
     document["workers"][1] |= LIES[lie]
-    stack.spawn([sys.executable, "-c", LIAR, stats, json.dumps(document)], STRANGER, "liar.log")
-    wait_for("they listen", lambda: "listening" in (stack.folder / "liar.log").read_text())
+    serve_lies(stack, stats, json.dumps(document), is_asked=False)
     wait_for("it is told", lambda: "is not proven to be the one that listens" in stack.agent_log())
     workers = [row["pid"] for row in document["workers"]]
     stays("every worker lives", lambda: all(is_alive(pid) for pid in workers), 8.0)

@@ -6,15 +6,16 @@ import json
 import os
 import signal
 import sys
+import xmlrpc.client
 
 import pytest
 
 from harness.processes import start_ticks
-from harness.stack import EmbeddedStack, Owner
+from harness.stack import EmbeddedStack
+from harness.stranger import STRANGER, serve_lies
 from harness.waiting import stays, wait_for
 from paramedic.host import files
 
-STRANGER = Owner(61000, 61000)
 # The owner of a socket's folder deletes everything, and while root starts a relay puts a link in its folder's place.
 SWAP = """
 import os, sys, time
@@ -38,24 +39,17 @@ while time.time() < until:
         print('swapped', flush=True)
         break
 """
-LIAR = """
-import os, socket, sys, xmlrpc.client
-server = socket.socket(socket.AF_UNIX)
-server.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o777)
-server.listen(50)
-print('listening', flush=True)
-row = dict.fromkeys(('spawnerr', 'stdout_logfile', 'stderr_logfile', 'description', 'logfile'), '')
-row |= {'group': 'daphne', 'name': 'daphne', 'pid': 0, 'state': 0, 'statename': 'STOPPED', 'start': 1, 'stop': 2}
-row |= {'now': 3, 'exitstatus': 0}
-answer = [{'statename': 'RUNNING', 'statecode': 1}, int(sys.argv[2]), 'shop', [row]]
-body = xmlrpc.client.dumps((answer,), methodresponse=True).encode()
-while True:
-    client, _ = server.accept()
-    client.recv(65536)
-    client.sendall(b'HTTP/1.0 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n' % len(body) + body)
-    client.close()
-"""
+ROW = {
+    "group": "daphne",
+    "name": "daphne",
+    "pid": 0,
+    "state": 0,
+    "statename": "STOPPED",
+    "start": 1,
+    "stop": 2,
+    "now": 3,
+}
+EMPTY = dict.fromkeys(("spawnerr", "stdout_logfile", "stderr_logfile", "description", "logfile"), "")
 
 
 @pytest.fixture
@@ -93,10 +87,10 @@ def test_a_record_in_a_strangers_folder_makes_no_relay_of_their_server(shared: E
     stack.start_agent()
     wait_for("it is well", lambda: stack.published()["facts"]["subjects"]["supervisor:main"]["diagnosis"] == "ok")
     stack.socket.unlink()
-    liar = stack.folder / "liar.py"
-    liar.write_text(LIAR)
-    child = stack.spawn([sys.executable, liar, stack.socket, daemon], STRANGER, "liar.log")
-    wait_for("they listen", lambda: "listening" in (stack.folder / "liar.log").read_text())
+    answer = [{"statename": "RUNNING", "statecode": 1}, daemon, "shop", [{**ROW, **EMPTY, "exitstatus": 0}]]
+    body = xmlrpc.client.dumps((answer,), methodresponse=True)
+    head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+    child = serve_lies(stack, stack.socket, head + body, is_asked=True)
     record = theirs / f"{stack.socket.name}.relay"
     pairs = {"process": [child.pid, start_ticks(child.pid)], "serves": [daemon, start_ticks(daemon)]}
     numbers = {"inode": files.number(stack.socket.lstat()), "live_inode": served}
