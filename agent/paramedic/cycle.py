@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from paramedic import orders
 from paramedic.act.bring_up import restore_programs
@@ -18,6 +17,7 @@ from paramedic.engine import Stance, Thought, think
 from paramedic.facts import join, learn
 from paramedic.host import clock
 from paramedic.host.failpoint import reached
+from paramedic.host.held import HeldProc
 from paramedic.host.proc import Proc
 from paramedic.host.supervisor_rpc import RpcFailure
 from paramedic.incident import Key
@@ -37,12 +37,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a pass saw and thought, for status and for choosing when to look again; `recorded` is `facts` as JSON."""
+    """What a pass saw and thought, for status and for choosing when to look again."""
 
     facts: Facts
     thought: Thought
     stance: Stance
-    recorded: dict[str, Any]
 
 
 class Cycle:
@@ -56,7 +55,8 @@ class Cycle:
         self.recorder = Recorder(journal)
         self.spool = spool
         self.proc = Proc()
-        self.sensors = Sensors(settings.stack, self.proc, settings.state_dir)
+        self._held = HeldProc()
+        self.sensors = Sensors(settings.stack, self._held, settings.state_dir)
         self.preparation = Preparation(settings, self.proc)
         self._begin = begin
         self._zone, self._host = clock.local_zone(), os.uname().nodename
@@ -72,6 +72,7 @@ class Cycle:
         """One pass."""
         is_suspect = any(subject.kind == "host" for _, subject in self.mind.rules)
         sample = self.sensors.read(self.known, is_suspect)
+        self._held.let_go()
         facts = join(sample, self.known)
         self.past.take(facts)
         self._remember(learn(self.known, sample))
@@ -86,9 +87,9 @@ class Cycle:
             if attempt.status is Status.RUNNING:
                 self._start(attempt, self._job(act, facts))
         self._say_skipped(thought)
-        recorded = self.recorder.take(facts)
+        self.recorder.take(facts)
         self.preparation.refresh(sample)
-        return Passed(facts, thought, stance, recorded)
+        return Passed(facts, thought, stance)
 
     def _go_on(self, facts: Facts, stance: Stance) -> None:
         """What an earlier agent was killed over: a program that it had stopped to restart it, a daemon that it had

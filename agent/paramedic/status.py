@@ -8,7 +8,7 @@ from typing import Any
 
 from paramedic.cycle import Cycle, Passed
 from paramedic.incident import Key
-from paramedic.journal import as_json
+from paramedic.journal import as_json, facts_to_json
 from paramedic.model.facts import Facts, Subject, Unknown
 from paramedic.model.readings import MemoryReading, UwsgiReading
 from paramedic.model.record import Phase, RuleState
@@ -81,7 +81,7 @@ def snapshot(cycle: Cycle, passed: Passed) -> dict[str, Any]:
             for h in cycle.mind.holds.values()
         ],
         "rules": [_rule(name, subject, rule) for (name, subject), rule in cycle.mind.rules.items()],
-        "facts": passed.recorded,
+        "facts": facts_to_json(passed.facts),
         "past": cycle.past.published(passed.facts.monotonic),
         "restarts": {str(subject): at for subject, at in cycle.mind.restarts.items()},
         "troubles": _troubles(cycle),

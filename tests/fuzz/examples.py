@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from paramedic.journal.known import known_to_json
-from paramedic.journal.samples import pack
+from paramedic.journal.readings import facts_from_json
+from paramedic.journal.samples import Block
 from paramedic.model.facts import Known, Preflight, SupervisorKnown, UwsgiKnown
 from paramedic.model.readings import FolderReading, Identity
 from paramedic.model.supervision import ChildRecord
@@ -251,4 +252,10 @@ def blocks(documents: list[bytes]) -> list[bytes]:
     """Recorded minutes, unpacked: what is mutated is the text within."""
     import zlib
 
-    return [zlib.decompress(pack([json.loads(one)] * 3, "boot")) for one in documents]
+    found = []
+    for document in documents:
+        block = Block("boot")
+        for _ in range(3):
+            block.add(facts_from_json(json.loads(document)))
+        found.append(zlib.decompress(block.packed()))
+    return found

@@ -159,6 +159,7 @@ class Plant:
             rss_bytes=uss + SHARED,
             memory=MemoryReading(uss + SHARED // len(self.slots), uss, 0, self.now),
             startup_s=LOADS_IN_S,
+            running_s=0.0,
         )
 
     def supervisor(self) -> SupervisorReading:

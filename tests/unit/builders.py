@@ -119,11 +119,13 @@ def worker(number: int, pid: int, **more: Any) -> WorkerReading:
         respawns=1,
         spawned_at=1_700_000_000.0,
         apps=1,
+        startup_s=0.0,
+        running_s=0.0,
         age_s=100.0,
         rss_bytes=50 * MIB,
         memory=MemoryReading(45 * MIB, 40 * MIB, 0, 1000.0),
     )
-    return replace(made, **more)
+    return made._replace(**more)
 
 
 def uwsgi(*workers: WorkerReading) -> UwsgiReading:

@@ -147,7 +147,7 @@ def test_a_start_that_hangs_while_older_workers_wait_their_turn_is_a_stalled_cha
         "chain-stalled: worker 2 (process 12) has been loading its app for 2m; "
         "of the chain reload that began 2m10s ago 1 of 4 are done"
     )
-    leaving = replace(waiting[0], accepting=False, status="pause")
+    leaving = waiting[0]._replace(accepting=False, status="pause")
     assert "0 of 3 are done" in told(instance(booting(2), leaving, waiting[1], touched_ago_s=130.0))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from paramedic.model.facts import Subject, SubjectFacts
 from paramedic.model.vocabulary import DIAGNOSES
@@ -20,4 +19,4 @@ def _with_cause(one: SubjectFacts, found: Mapping[Subject, SubjectFacts]) -> Sub
     if one.cause is not None or not isinstance(diagnosis, str):
         return one
     known = DIAGNOSES.get(diagnosis)
-    return replace(one, cause=one.parent) if known is not None and known.explains else one
+    return one._replace(cause=one.parent) if known is not None and known.explains else one

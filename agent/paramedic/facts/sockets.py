@@ -22,7 +22,6 @@ def socket_subject(name: str, reading: SocketReading | Unreadable) -> SubjectFac
 
 def diagnose_socket(reading: SocketReading) -> tuple[str, str]:
     """(diagnosis, evidence); `ok` has no evidence."""
-    """(diagnosis, evidence); `ok` has no evidence."""
     path, kind = reading.entry.path, reading.path.kind
     if reading.owner is None:
         what = f"{path} has no listener" if kind is PathKind.SOCKET else f"nobody listens at {path}"

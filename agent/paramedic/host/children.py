@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 
 from paramedic.host.proc import PAGE_BYTES, Proc
 from paramedic.model.readings import Identity
@@ -12,30 +11,36 @@ from paramedic.model.readings import Identity
 STATM_BYTES = 128
 
 
-@dataclass(frozen=True, slots=True)
 class _Child:
-    identity: Identity
-    uid: int
-    fd: int
+    """`data` is what its statm said last, `answer` what that means."""
+
+    __slots__ = ("answer", "data", "fd", "uid")
+
+    def __init__(self, identity: Identity, uid: int, fd: int) -> None:
+        self.uid, self.fd = uid, fd
+        self.data, self.answer = b"", (identity, 0)
 
 
 class Children:
-    """Reads the RSS of a living parent's children: 3 us each, where a proof by stat and status takes 45.
+    """Reads the RSS of a living parent's children: 2 us each, where a proof by stat and status takes 45.
 
     A descriptor of /proc/PID/statm stays with the process it was opened of, whoever gets its pid later; a child loses
-    its parent only with the parent's end; and a program that changes its user changes the owner of /proc/PID.
+    its parent only with the parent's end; and a program that changes its user changes the owner of /proc/PID, which is
+    looked at in turn, one in each look: whoever signals a child proves it anew.
     """
 
     def __init__(self, proc: Proc) -> None:
         self._proc = proc
         self._parent: tuple[Identity, int | None] | None = None
         self._held: dict[int, _Child] = {}
+        self._turn: Iterator[int] = iter(())
 
     def of(self, parent: Identity, uid: int | None) -> None:
         """From now on those of this parent, which lives and runs as `uid` (None: nobody for sure)."""
         if self._parent != (parent, uid):
             self.keep(())
             self._parent = (parent, uid)
+        self._look_at_one()
 
     def keep(self, pids: Collection[int]) -> None:
         """Let go of all others."""
@@ -46,20 +51,19 @@ class Children:
         """(identity, RSS in bytes) of a living child that runs as its parent's user; anybody's where that is root."""
         held = self._held.get(pid)
         if held is not None:
-            rss = self._rss(held)
-            if rss:
-                return held.identity, rss
+            if _is_read(held):
+                return held.answer
             os.close(self._held.pop(pid).fd)
         return self._prove(pid)
 
-    def _rss(self, child: _Child) -> int:
-        """0 for a process that ended, a zombie too, or that is another user's now."""
-        try:
-            words = os.pread(child.fd, STATM_BYTES, 0).split()
-            is_same = os.stat(f"{self._proc.root}/{child.identity.pid}").st_uid == child.uid
-        except OSError:
-            return 0
-        return int(words[1]) * PAGE_BYTES if is_same and len(words) > 1 else 0
+    def _look_at_one(self) -> None:
+        """Whether the next in turn is still its user's; if not it must be proven anew."""
+        pid = next(self._turn, 0)
+        if not pid:
+            self._turn = iter(tuple(self._held))
+            pid = next(self._turn, 0)
+        if pid in self._held and self._owner(pid) != self._held[pid].uid:
+            os.close(self._held.pop(pid).fd)
 
     def _prove(self, pid: int) -> tuple[Identity, int] | None:
         if self._parent is None or pid <= 0:
@@ -74,7 +78,7 @@ class Children:
                 os.close(fd)
             return None
         if fd is not None:
-            self._hold(_Child(stat.identity, self._owner(pid), fd))
+            self._hold(pid, _Child(stat.identity, self._owner(pid), fd))
         return stat.identity, stat.rss_bytes
 
     def _open(self, pid: int) -> int | None:
@@ -90,8 +94,21 @@ class Children:
         except OSError:
             return -1
 
-    def _hold(self, child: _Child) -> None:
-        if self._rss(child):
-            self._held[child.identity.pid] = child
+    def _hold(self, pid: int, child: _Child) -> None:
+        if child.uid >= 0 and _is_read(child):
+            self._held[pid] = child
         else:
             os.close(child.fd)
+
+
+def _is_read(child: _Child) -> bool:
+    """Whether its statm was read anew: not of a process that ended, a zombie too."""
+    try:
+        data = os.pread(child.fd, STATM_BYTES, 0)
+    except OSError:
+        return False
+    if data != child.data:
+        words = data.split(None, 2)
+        rss = int(words[1]) * PAGE_BYTES if len(words) > 1 else 0
+        child.data, child.answer = data, (child.answer[0], rss)
+    return child.answer[1] > 0

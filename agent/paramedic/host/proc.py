@@ -11,6 +11,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
@@ -29,8 +30,7 @@ _UIDS = re.compile(rb"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", re.MULTILINE)
 _GIDS = re.compile(rb"^Gid:\s+\d+\s+(\d+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """The fields of /proc/PID/stat (proc(5)) that paramedic uses. A zombie is dead."""
 
     identity: Identity
@@ -73,6 +73,25 @@ def _words(data: bytes) -> list[bytes] | None:
     return None if len(data) >= MOST_BYTES or data.count(b"\0") > MOST_WORDS else data.split(b"\0")
 
 
+def stat_of(pid: int, data: bytes) -> Stat | None:
+    """/proc/PID/stat taken apart. The name may contain anything, so it starts at the last `)`; None for rubbish."""
+    rest = data[data.rfind(b")") + 2 :].split()
+    if b")" not in data or len(rest) < 22:
+        return None
+    try:
+        return Stat(
+            identity=Identity(pid, int(rest[19])),
+            state=rest[0].decode("ascii", "replace"),
+            ppid=int(rest[1]),
+            pgid=int(rest[2]),
+            rss_bytes=int(rest[21]) * PAGE_BYTES,
+            sid=int(rest[3]),
+            cpu_ticks=int(rest[11]) + int(rest[12]),
+        )
+    except ValueError:
+        return None
+
+
 class Proc:
     """One host's processes. Every method answers None for a process that is gone or unreadable, and raises OSError
     where this process has no descriptors or memory left to look.
@@ -109,25 +128,9 @@ class Proc:
             os.close(fd)
 
     def stat(self, pid: int) -> Stat | None:
-        """The process with this pid now. The name may contain anything, so parsing starts at the last `)`."""
+        """The process with this pid now."""
         data = self._bytes(f"{pid}/stat")
-        if data is None or b")" not in data:
-            return None
-        rest = data[data.rindex(b")") + 2 :].split()
-        if len(rest) < 22:
-            return None
-        try:
-            return Stat(
-                identity=Identity(pid, int(rest[19])),
-                state=rest[0].decode("ascii", "replace"),
-                ppid=int(rest[1]),
-                pgid=int(rest[2]),
-                rss_bytes=int(rest[21]) * PAGE_BYTES,
-                sid=int(rest[3]),
-                cpu_ticks=int(rest[11]) + int(rest[12]),
-            )
-        except ValueError:
-            return None
+        return None if data is None else stat_of(pid, data)
 
     def identify(self, pid: int) -> Identity | None:
         """The identity of a living process."""

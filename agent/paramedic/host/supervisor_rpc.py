@@ -16,6 +16,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from paramedic.host import clock, files, xml_rpc
+from paramedic.host.hurry import hurry
 from paramedic.host.proc import readable
 
 DEADLINE_S = 2.0
@@ -81,7 +82,7 @@ def _ask(place: str | int, request: bytes, until: float, peers: set[int | None] 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as link:
         found = place if isinstance(place, int) else files.open_path(place)
         try:
-            link.settimeout(_left(until))
+            hurry(link, until)
             link.connect(f"/proc/self/fd/{found}")
         finally:
             if found != place:
@@ -89,7 +90,7 @@ def _ask(place: str | int, request: bytes, until: float, peers: set[int | None] 
         uid = _PEER.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1]
         if peers is not None and uid not in peers:
             raise RpcFailure(f"user {uid} listens there, who is not given the daemon's password")
-        link.settimeout(_left(until))
+        hurry(link, until)
         link.sendall(request)
         head, body = _read(link, until)
     status = head.partition("\r\n")[0].partition(" ")[2]
@@ -102,7 +103,7 @@ def _read(link: socket.socket, until: float) -> tuple[str, bytes]:
     """(head, body) of an answer, which ends with its Content-Length or the connection."""
     data, end, size = bytearray(), -1, -1
     while end < 0 or size < 0 or len(data) < end + size:
-        link.settimeout(_left(until))
+        hurry(link, until)
         part = link.recv(PART_BYTES)
         data += part
         if len(data) > MAX_BYTES:
@@ -123,13 +124,6 @@ def _content_length(head: bytearray) -> int:
         if name == b"content-length" and value.strip().isdigit():
             return int(value)
     return -1
-
-
-def _left(until: float) -> float:
-    left = until - clock.monotonic()
-    if left <= 0:
-        raise TimeoutError("no answer within the deadline")
-    return left
 
 
 def _result(answer: object) -> object:

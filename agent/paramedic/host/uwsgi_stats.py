@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from paramedic.host import clock, files
+from paramedic.host.hurry import hurry
 from paramedic.host.proc import Proc
 from paramedic.host.unix_diag import Listener, listeners
 
@@ -51,13 +52,10 @@ def _ask(address: str) -> tuple[bytearray, int | None]:
     """The master serves it synchronously: ask at once, read to the end, never keep the connection."""
     until = clock.monotonic() + DEADLINE_S
     data = bytearray()
-    client, through = _connect(address)
+    client, through = _connect(address, until)
     with client:
         while True:
-            left = until - clock.monotonic()
-            if left <= 0:
-                raise TimeoutError(110, "no complete answer within the deadline")
-            client.settimeout(left)
+            hurry(client, until)
             part = client.recv(65536)
             if not part:
                 break
@@ -130,14 +128,14 @@ def _numeric(host: str) -> str:
     return host
 
 
-def _connect(address: str) -> tuple[socket.socket, int | None]:
+def _connect(address: str, until: float) -> tuple[socket.socket, int | None]:
     tcp = _TCP.fullmatch(address)
     if tcp and int(tcp[2]) > 65535:
         raise ValueError(f"{address} is no address")
     family = socket.AF_INET if tcp else socket.AF_UNIX
     client, through = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC), None
     try:
-        client.settimeout(DEADLINE_S)
+        hurry(client, until)
         if tcp:
             client.connect((_numeric(tcp[1]), int(tcp[2])))
         elif address.startswith("@"):

@@ -19,6 +19,7 @@ LATEST = 1e11
 ID, CAUSE, FINDING, UNREAD = "~id", "~cause", "~finding", "~unread"
 SCOPE, HOLDERS = "~scope", "~holders"
 _BESIDE = (ID, CAUSE, FINDING, UNREAD, SCOPE, HOLDERS)
+Beside = tuple[Identity | None, Subject | None, tuple[Finding, ...], str, tuple[Holding, ...], frozenset[str]]
 _PARENTS = {"uwsgi.worker": "uwsgi", "supervisor.program": "supervisor", "orphan": "supervisor"}
 
 
@@ -114,20 +115,39 @@ def _value(value: object) -> Value:
     raise ValueError(f'{value!r} is no value: a number, a text or {{"unknown": WHY}}')
 
 
-def _subject_to_json(found: SubjectFacts) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        path: {"unknown": value.reason} if isinstance(value, Unknown) else value for path, value in found.fields.items()
-    }
-    if found.identity is not None:
-        document[ID] = [found.identity.pid, found.identity.start_ticks]
-    if found.cause is not None:
-        document[CAUSE] = str(found.cause)
-    if found.findings:
-        document[FINDING] = [found.findings[0].diagnosis, found.findings[0].evidence]
-    if found.scope:
-        document[SCOPE] = found.scope
-    if found.holders:
-        document[HOLDERS] = [[h.name, h.size_bytes, h.processes, h.swap_bytes] for h in found.holders]
-    if found.unread:
-        document[UNREAD] = sorted(found.unread)
+def unknown_to_json(value: object) -> dict[str, str]:
+    """What json.dumps cannot write by itself: a field without a value; raises TypeError for anything else."""
+    if isinstance(value, Unknown):
+        return {"unknown": value.reason}
+    raise TypeError(f"{value!r} is no value of a field")
+
+
+def beside_of(found: SubjectFacts) -> Beside:
+    """What a subject carries beside its fields."""
+    return found.identity, found.cause, found.findings, found.scope, found.holders, found.unread
+
+
+def beside_to_json(beside: Beside) -> dict[str, Any]:
+    """It under its `~` names, what is empty left out."""
+    identity, cause, findings, scope, holders, unread = beside
+    document: dict[str, Any] = {}
+    if identity is not None:
+        document[ID] = [identity.pid, identity.start_ticks]
+    if cause is not None:
+        document[CAUSE] = str(cause)
+    if findings:
+        document[FINDING] = [findings[0].diagnosis, findings[0].evidence]
+    if scope:
+        document[SCOPE] = scope
+    if holders:
+        document[HOLDERS] = [[h.name, h.size_bytes, h.processes, h.swap_bytes] for h in holders]
+    if unread:
+        document[UNREAD] = sorted(unread)
     return document
+
+
+def _subject_to_json(found: SubjectFacts) -> dict[str, Any]:
+    fields = {
+        path: unknown_to_json(value) if isinstance(value, Unknown) else value for path, value in found.fields.items()
+    }
+    return fields | beside_to_json(beside_of(found))

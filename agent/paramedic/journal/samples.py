@@ -9,7 +9,15 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from paramedic.journal.readings import facts_to_json, is_subject, subject_from_json, subject_of
+from paramedic.journal.readings import (
+    Beside,
+    beside_of,
+    beside_to_json,
+    is_subject,
+    subject_from_json,
+    subject_of,
+    unknown_to_json,
+)
 from paramedic.journal.store import Journal
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
 
@@ -20,72 +28,64 @@ ABSENT = "~absent"
 Document = dict[str, Any]
 
 
-class Column:
-    """One field through the passes of a block: while it does not change, one value and for how many passes it held."""
+class Stretch:
+    """One subject through passes without a gap, with the same fields and the same beside them: a row for each pass."""
 
-    __slots__ = ("_count", "_values", "last")
+    __slots__ = ("begins", "beside", "paths", "rows")
 
-    def __init__(self, at: int, value: object) -> None:
-        self.last, self._count = value, 1
-        self._values: list[object] | None = [ABSENT] * at + [value] if at else None
-
-    def put(self, at: int, value: object) -> None:
-        """The value of pass `at`, counted from 0; it was absent in those between."""
-        if self._values is None:
-            if self._count == at and value == self.last:
-                self._count += 1
-                return
-            self._values = [self.last] * self._count
-        self._values += [ABSENT] * (at - len(self._values))
-        self._values.append(value)
-
-    def through(self, count: int) -> list[object]:
-        """Its values of `count` passes, one where all are the same."""
-        if self._values is None:
-            return [self.last] if self._count == count else [self.last] * self._count + [ABSENT] * (count - self._count)
-        return self._values + [ABSENT] * (count - len(self._values))
+    def __init__(self, begins: int, paths: tuple[str, ...], beside: Beside) -> None:
+        self.begins, self.paths, self.beside = begins, paths, beside
+        self.rows: list[tuple[object, ...]] = []
 
 
 class Block:
-    """Passes of one boot, a column for each field: what does not change costs no memory while it waits for the disk."""
+    """Passes of one boot: while they wait for the disk a row for each subject, on the disk a column for each field."""
 
     def __init__(self, boot_id: str = "") -> None:
         self._boot_id = boot_id
         self.walls: list[float] = []
         self.monotonics: list[float] = []
-        self._tables: dict[str, dict[str, Column]] = {}
+        self._told: dict[Subject, list[Stretch]] = {}
 
-    def add(self, document: Mapping[str, Any]) -> None:
-        """One more pass, in the form of `facts_to_json`."""
-        at = len(self.walls)
-        self.walls.append(document["wall"])
-        self.monotonics.append(document["monotonic"])
-        for subject, fields in document["subjects"].items():
-            table = self._tables.setdefault(subject, {})
-            for path, value in fields.items():
-                column = table.get(path)
-                if column is None:
-                    table[path] = Column(at, value)
-                else:
-                    column.put(at, value)
+    def add(self, facts: Facts) -> None:
+        """One more pass."""
+        at, told = len(self.walls), self._told
+        self.walls.append(facts.wall)
+        self.monotonics.append(facts.monotonic)
+        for subject, found in facts.subjects.items():
+            stretches = told.get(subject)
+            if stretches is None:
+                stretches = told[subject] = []
+            last = stretches[-1] if stretches else None
+            beside, paths = beside_of(found), tuple(found.fields)
+            goes_on = last is not None and last.begins + len(last.rows) == at
+            if last is None or not goes_on or last.paths != paths or last.beside != beside:
+                last = Stretch(at, paths, beside)
+                stretches.append(last)
+            last.rows.append(tuple(found.fields.values()))
 
     def packed(self) -> bytes:
         """All of it, compressed."""
         count = len(self.walls)
-        subjects = {
-            subject: {path: column.through(count) for path, column in table.items()}
-            for subject, table in self._tables.items()
-        }
+        subjects = {str(subject): _columns(stretches, count) for subject, stretches in self._told.items()}
         block = {"wall": self.walls, "monotonic": self.monotonics, "boot": self._boot_id, "subjects": subjects}
-        return zlib.compress(json.dumps(block, separators=(",", ":")).encode("utf-8", "surrogatepass"), 6)
+        text = json.dumps(block, separators=(",", ":"), default=unknown_to_json)
+        return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
 
 
-def pack(documents: Iterable[Mapping[str, Any]], boot_id: str = "") -> bytes:
-    """The block of these documents of one boot, which are in the form of `facts_to_json`."""
-    block = Block(boot_id)
-    for document in documents:
-        block.add(document)
-    return block.packed()
+def _columns(stretches: Iterable[Stretch], count: int) -> dict[str, list[object]]:
+    """Each field through `count` passes; one value where all are the same."""
+    columns: dict[str, list[object]] = {}
+    for one in stretches:
+        beside = {path: [value] * len(one.rows) for path, value in beside_to_json(one.beside).items()}
+        for path, values in (*zip(one.paths, zip(*one.rows, strict=True), strict=False), *beside.items()):
+            column = columns.setdefault(path, [])
+            column += [ABSENT] * (one.begins - len(column))
+            column += values
+    for path, column in columns.items():
+        column += [ABSENT] * (count - len(column))
+        columns[path] = column[:1] if column.count(column[0]) == count else column
+    return columns
 
 
 class Recorder:
@@ -96,14 +96,13 @@ class Recorder:
         self._block = Block(journal.boot_id)
         self.failure: str | None = None
 
-    def take(self, facts: Facts) -> Document:
-        """Keep one pass; its document."""
-        document, block = facts_to_json(facts), self._block
-        block.add(document)
+    def take(self, facts: Facts) -> None:
+        """Keep one pass."""
+        block = self._block
+        block.add(facts)
         is_full = facts.monotonic - block.monotonics[0] >= BLOCK_S or len(block.walls) >= MOST_WAITING
         if is_full or facts.wall < block.walls[0]:
             self.flush()
-        return document
 
     def flush(self) -> None:
         """Write what waits. A journal that cannot take it costs the record, not the healing."""

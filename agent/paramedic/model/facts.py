@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from paramedic.model.readings import (
     FolderReading,
@@ -38,8 +39,7 @@ Reading = (
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Subject:
+class Subject(NamedTuple):
     """One thing a policy looks at, e.g. `uwsgi.worker:web/3`."""
 
     kind: str
@@ -60,8 +60,7 @@ class Finding:
     repair: str
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectFacts:
+class SubjectFacts(NamedTuple):
     """The fields of one subject; `parent` is what it belongs to, `cause` what explains its trouble.
 
     `identity` is the process behind it, where there is one; `unread` are the kinds of children that could not be told.

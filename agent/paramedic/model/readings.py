@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from paramedic.model.stack import UwsgiConf
 from paramedic.model.units import render_bytes
@@ -16,8 +17,7 @@ class Unreadable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Identity:
+class Identity(NamedTuple):
     """A process that cannot be confused with a later one of the same pid.
 
     `start_ticks` is field 22 of /proc/PID/stat (proc(5)): clock ticks after boot, immune to clock steps.
@@ -84,8 +84,7 @@ class HostReading:
         return 100.0 * (1 - self.available_bytes / self.total_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryReading:
+class MemoryReading(NamedTuple):
     """/proc/PID/smaps_rollup, and when (monotonic) it was read: it costs about 12 ms per GiB resident."""
 
     pss_bytes: int
@@ -94,25 +93,24 @@ class MemoryReading:
     read_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReading:
+class WorkerReading(NamedTuple):
     """One worker of the uWSGI stats JSON (core/master_utils.c), its memory from /proc, not from uWSGI."""
 
     id: int
-    identity: Identity | None
     accepting: bool
     status: str
     requests: int
     exceptions: int
     harakiris: int
     respawns: int
+    running_s: float
     spawned_at: float
     apps: int
+    startup_s: float
+    identity: Identity | None
     age_s: float | None
     rss_bytes: int | Unreadable
     memory: MemoryReading | Unreadable
-    startup_s: float = 0.0
-    running_s: float = 0.0
 
     def is_older_than(self, touched: int) -> bool:
         """Whether it is of before a touch (epoch seconds): uWSGI tells spawns in whole seconds, and of those in the

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from paramedic.host import clock, recipe
 from paramedic.host.children import Children
-from paramedic.host.proc import Proc, readable, refuse_exhaustion
+from paramedic.host.proc import TICKS_PER_S, Proc, readable, refuse_exhaustion
 from paramedic.host.uwsgi_processes import runs_uwsgi
 from paramedic.host.uwsgi_stats import DEADLINE_S, Stats, stats_socket_inode
 from paramedic.model.facts import UwsgiKnown
@@ -16,7 +16,7 @@ from paramedic.model.readings import Identity, Unreadable, UwsgiBlind, UwsgiGone
 from paramedic.model.stack import UwsgiConf, UwsgiEntry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.uwsgi_absence import gone, master_of, trusted
-from paramedic.sense.uwsgi_answer import Told, ToldWorker, told
+from paramedic.sense.uwsgi_answer import Told, told
 from paramedic.sense.uwsgi_ini import emperors_ini, read_uwsgi_conf
 from paramedic.sense.uwsgi_magic import launch_of
 
@@ -40,6 +40,7 @@ class UwsgiSensor:
         self._misses, self._rests_until, self._silence = 0, 0.0, ""
         self._children = Children(proc)
         self._stats = Stats(told)
+        self._told: Told | None = None
 
     def read(self, rollups: Rollups, known: UwsgiKnown | None = None) -> Instance:
         """What the instance says of itself, each pid proven against /proc; what /proc says where it does not answer."""
@@ -122,8 +123,10 @@ class UwsgiSensor:
                 return Unreadable(f"process {master.pid} {doubt}")
             self._proven = (master, conf.stats or "", uid, through)
         self._children.of(master, uid)
-        workers = [self._worker(one, rollups) for one in told.workers]
-        self._children.keep({worker.identity.pid for worker in workers if worker.identity})
+        workers = self._workers(told, rollups)
+        if told is not self._told:
+            self._children.keep({worker.identity.pid for worker in workers if worker.identity})
+            self._told = told
         return UwsgiReading(
             conf=conf,
             master=master,
@@ -131,7 +134,7 @@ class UwsgiSensor:
             uptime_s=self._proc.age_s(master),
             version=told.version,
             listen_queue=told.listen_queue,
-            workers=tuple(workers),
+            workers=workers,
             touched_at=_mtime(conf.chain_reload),
             asked_at=_mtime(recipe.asked_of(self._recipe_path)) if self._recipe_path and conf.master_fifo else None,
         )
@@ -152,26 +155,20 @@ class UwsgiSensor:
             f"else's; if it is right, write uid = in {conf.ini} or remove {self._recipe_path}"
         )
 
-    def _worker(self, told: ToldWorker, rollups: Rollups) -> WorkerReading:
-        found = self._children.read(told.pid)
-        identity, rss = found if found is not None else (None, _NO_PROCESS)
-        return WorkerReading(
-            id=told.id,
-            identity=identity,
-            accepting=told.accepting and identity is not None,
-            status=told.status,
-            requests=told.requests,
-            exceptions=told.exceptions,
-            harakiris=told.harakiris,
-            respawns=told.respawns,
-            running_s=told.running_s,
-            spawned_at=told.spawned_at,
-            apps=told.apps,
-            startup_s=told.startup_s,
-            age_s=self._proc.age_s(identity) if identity else None,
-            rss_bytes=rss,
-            memory=rollups.of(identity) if identity else _NO_PROCESS,
-        )
+    def _workers(self, told: Told, rollups: Rollups) -> tuple[WorkerReading, ...]:
+        """Each worker as uWSGI tells it, with what /proc says of its process."""
+        read, memory_of, now = self._children.read, rollups.of, clock.up()
+        found = []
+        for one in told.workers:
+            child = read(one.pid)
+            if child is None:
+                gone = WorkerReading(*one[:-1], None, None, _NO_PROCESS, _NO_PROCESS)
+                found.append(gone._replace(accepting=False))
+            else:
+                identity, rss_bytes = child
+                age_s = max(0.0, now - identity.start_ticks / TICKS_PER_S)
+                found.append(WorkerReading(*one[:-1], identity, age_s, rss_bytes, memory_of(identity)))
+        return tuple(found)
 
 
 def resident(readings: Mapping[str, Instance], proc: Proc) -> dict[Identity, int]:

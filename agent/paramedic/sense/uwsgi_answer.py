@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramedic.host.proc import readable
 
 MOST_WORKERS, MOST_COUNTED = 1024, 1 << 63
 
 
-@dataclass(frozen=True, slots=True)
-class ToldWorker:
-    """One row of `workers` (core/master_utils.c): times in seconds, `spawned_at` of the epoch."""
+class ToldWorker(NamedTuple):
+    """One row of `workers` (core/master_utils.c): times in seconds, `spawned_at` of the epoch.
+
+    WorkerReading begins with the same fields in the same order, and has an identity in place of the pid.
+    """
 
     id: int
-    pid: int
     accepting: bool
     status: str
     requests: int
@@ -27,10 +27,10 @@ class ToldWorker:
     spawned_at: float
     apps: int
     startup_s: float
+    pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A whole answer: who says to be the master, and its workers."""
 
     pid: int

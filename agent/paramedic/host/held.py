@@ -1,0 +1,79 @@
+"""Files of /proc that are read in every pass, through descriptors that stay open.
+
+A descriptor of /proc/PID/stat stays with the process it was opened of, whoever gets the pid later: when that process is
+reaped reading it fails (ESRCH), and the name is opened anew. So every answer is what opening the name would have given.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from paramedic.host.proc import PART_BYTES, Proc, Stat, stat_of
+
+MOST_HELD = 256
+# Which the kernel gives in one piece (seq_file.c, single_open). Not those that stay with the memory a program had
+# before exec(2): cmdline, environ, smaps_rollup.
+_HELD = frozenset(("stat", "status", "meminfo", "memory"))
+
+
+class HeldProc(Proc):
+    """A Proc for one thread that looks again and again; what a look did not ask for is let go of after it."""
+
+    def __init__(self, root: str = "/proc") -> None:
+        super().__init__(root)
+        self._fds: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._stats: dict[int, tuple[bytes, Stat | None]] = {}
+
+    def stat(self, pid: int) -> Stat | None:
+        """As Proc.stat; the same text is the same answer."""
+        data, last = self._bytes(f"{pid}/stat"), self._stats.get(pid)
+        if last is None or last[0] != data:
+            if data is None:
+                return None
+            last = self._stats[pid] = (data, stat_of(pid, data))
+        return last[1]
+
+    def let_go(self) -> None:
+        """After a look."""
+        if self._fds.keys() - self._asked:
+            for name in self._fds.keys() - self._asked:
+                os.close(self._fds.pop(name))
+            self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
+        self._asked.clear()
+
+    def _bytes(self, name: str) -> bytes | None:
+        if name.rpartition("/")[2] not in _HELD:
+            return super()._bytes(name)
+        self._asked.add(name)
+        fd = self._fds.get(name)
+        data = self._read(name, fd) if fd is not None else b""
+        if data:
+            return data
+        return self._opened(name)
+
+    def _opened(self, name: str) -> bytes | None:
+        """By its name, and held from now on."""
+        if len(self._fds) >= MOST_HELD:
+            return super()._bytes(name)
+        try:
+            fd = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._asked.clear()
+                self.let_go()
+            return super()._bytes(name)
+        self._fds[name] = fd
+        return self._read(name, fd) or super()._bytes(name)
+
+    def _read(self, name: str, fd: int) -> bytes:
+        """Empty where it cannot be read whole through the descriptor, which then is held no more."""
+        try:
+            data = os.pread(fd, PART_BYTES, 0)
+        except OSError:
+            data = b""
+        if not data or len(data) == PART_BYTES:
+            os.close(self._fds.pop(name))
+            return b""
+        return data
