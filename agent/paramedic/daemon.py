@@ -84,6 +84,7 @@ class Daemon:
         self._stopping = ""
         self._broken = ""
         self._must_reload = False
+        self._planned: object = None
         self._forgot_at = float("-inf")
 
     def run(self, once: bool = False) -> int:
@@ -208,6 +209,9 @@ class Daemon:
     def _plan(self, passed: Passed) -> None:
         """Wake at the minute of every calendar policy."""
         zone, host = passed.stance.zone, passed.stance.host
+        if self._planned == (self.cycle.book, zone, host):
+            return
+        self._planned = (self.cycle.book, zone, host)
         planned = [policy for policy in self.cycle.book.policies if policy.at is not None]
         self.calendar.set((p.at or "", p.zone or zone, schedule.shift_s(p, host)) for p in planned)
 

@@ -69,6 +69,8 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     slots, due = schedule.step(book.by_name.values(), mind.slots, facts.wall, stance.zone, stance.host)
     view = View(facts, past)
     rules, verdicts, untold = _look(mind, book, view, stance, due, by_incident)
+    if not (rules or mind.incidents):
+        return _quiet(replace(mind, attempts=attempts, slots=slots), book, view, judged, due)
     calendars = {name for name, policy in book.by_name.items() if policy.at is not None}
     spent = _spent(mind, rules, verdicts, facts, stance.orders)
     course = Course(rules, verdicts, by_incident, facts, mind.serial, calendars, spent)
@@ -101,6 +103,14 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
         events=(*_farewells(closed, by_incident, stance.orders), *events),
         skipped=_skipped(book, view, due, rules),
     )
+
+
+def _quiet(mind: Mind, book: Book, view: View, judged: tuple[Attempt, ...], due: frozenset[str]) -> Thought:
+    """What `think` concludes where nothing is true and nothing is open: that is nearly every pass."""
+    processes, restarts = processes_of(mind, view.facts)
+    kept, trips = remembered(mind.attempts, view.facts, book, ()), _trips(mind, {}, view.facts)
+    after = Mind({}, {}, kept, {}, mind.serial, processes, restarts, trips, mind.slots)
+    return Thought(after, {}, (), judged, (), (), (), _skipped(book, view, due, {}))
 
 
 def _farewells(
@@ -157,19 +167,18 @@ def _look(
     rules: dict[Key, RuleState] = {}
     verdicts: dict[Key, Verdict] = {}
     untold: set[Key] = set()
-    waited_for = {name for policy in book.by_name.values() for name in policy.unless}
     now, longest = view.facts.monotonic, stance.longest_step_s
     for judge in book.judges:
         policy, starts = judge.policy, judge.starts
         mine = states.get(policy.name, {})
-        is_asked = policy.at is None or policy.name in due
+        is_asked, watched = policy.at is None or policy.name in due, view.facts.of_kind(policy.watch)
         looked = [
-            found
-            for found in view.facts.of_kind(policy.watch)
-            if (mine and found.subject in mine) or (is_asked and starts(found, view) is True)
+            found for found in watched if (mine and found.subject in mine) or (is_asked and starts(found, view) is True)
         ]
-        if policy.name in waited_for:
-            untold |= {(policy.name, f.subject) for f in view.facts.of_kind(policy.watch) if starts(f, view) is None}
+        if policy.name in book.waited_for:
+            untold |= {(policy.name, found.subject) for found in watched if starts(found, view) is None}
+        if not (looked or mine):
+            continue
         for subject in (*(found.subject for found in looked), *(s for s in mine if s not in view.facts.subjects)):
             key, state = (policy.name, subject), mine.get(subject, QUIET)
             verdict = _verdict(judge, subject, state, view)

@@ -40,11 +40,12 @@ class Mind:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The policies in force, compiled once."""
+    """The policies in force, compiled once; `waited_for` are those that others name in `unless`."""
 
     judges: tuple[Judge, ...]
     by_name: Mapping[str, Policy]
     needed: Mapping[str, tuple[Window, ...]]
+    waited_for: frozenset[str] = frozenset()
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -59,7 +60,8 @@ def book_of(policies: Sequence[Policy]) -> Book:
         asked: list[Condition] = [c for c in (policy.where, policy.when, policy.clear) if c is not None]
         found = tuple(window for condition in asked for window in windows(condition))
         needed[policy.watch] = tuple(dict.fromkeys((*needed.get(policy.watch, ()), *found)))
-    return Book(tuple(judge_of(p) for p in policies), {p.name: p for p in policies}, needed)
+    waited_for = frozenset(name for policy in policies for name in policy.unless)
+    return Book(tuple(judge_of(p) for p in policies), {p.name: p for p in policies}, needed, waited_for)
 
 
 def intent(act: Act, mind: Mind, facts: Facts, now: float) -> Attempt:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import paramedic
 from paramedic.document import MAX_BYTES
+from paramedic.host import clock
 from paramedic.host.texts import read_text
 from paramedic.host.writers import writable_by_others
 from paramedic.model.policy import Policy
 from paramedic.policy.load import PolicyErrors, load
 from paramedic.settings import not_ours
 
+RACY_S = 2.0  # what is added in the same tick of the file system as another change does not change its time
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
@@ -33,12 +35,15 @@ def files_of(names: Iterable[str], shipped: Path | None = None) -> list[Path]:
 def _paths_of(names: Iterable[str], shipped: Path | None) -> list[str]:
     found: list[str] = []
     for name in names:
-        path = str(shipped or shipped_policies()) if name == "shipped" else name
-        try:
-            found += sorted(f"{path}/{one}" for one in os.listdir(path) if one.endswith(".yaml"))
-        except OSError:
-            found.append(path)
+        found += _listed(str(shipped or shipped_policies()) if name == "shipped" else name)
     return found
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return sorted(f"{path}/{one}" for one in os.listdir(path) if one.endswith(".yaml"))
+    except OSError:
+        return [path]
 
 
 def load_files(paths: Sequence[Path]) -> tuple[Policy, ...]:
@@ -79,7 +84,8 @@ class Rulebook:
 
     def __init__(self, names: Sequence[str], policies: tuple[Policy, ...] | None = None) -> None:
         self._names = tuple(names)
-        self._shipped = shipped_policies()
+        self._folders = [str(shipped_policies()) if name == "shipped" else name for name in self._names]
+        self._lists: dict[str, tuple[tuple[str, int, int, int], list[str]]] = {}
         self._seen = self._last = self._fingerprint()
         self.policies = load_trusted(names) if policies is None else policies
         self.errors: tuple[str, ...] = ()
@@ -112,7 +118,15 @@ class Rulebook:
         return [path for path, *_ in self._seen]
 
     def _fingerprint(self) -> Fingerprint:
-        return tuple(sorted(_mark(path) for path in _paths_of(self._names, self._shipped)))
+        return tuple(sorted(_mark(path) for folder in self._folders for path in self._files_in(folder)))
+
+    def _files_in(self, folder: str) -> list[str]:
+        """As `_listed`; a folder that has not changed for seconds holds the same names as when it was listed."""
+        mark = _mark(folder)
+        kept = self._lists.get(folder)
+        if kept is None or kept[0] != mark or clock.wall() - mark[2] / 1e9 < RACY_S:
+            kept = self._lists[folder] = (mark, _listed(folder))
+        return kept[1]
 
 
 def _mark(path: str) -> tuple[str, int, int, int]:

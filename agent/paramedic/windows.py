@@ -240,7 +240,8 @@ class Windows:
                 rings = self._rings_of(found.subject)
                 for looked in needed:
                     rings[looked].take(facts.monotonic, _reading(found.fields.get(looked[0]), looked[0]))
-        for subject in [s for s, rings in self._rings.items() if _is_over(rings, facts)]:
+        gone = [subject for subject in self._rings if subject not in facts.subjects]
+        for subject in [one for one in gone if _is_over(self._rings[one], facts)]:
             del self._rings[subject]
 
     def recall(self, subject: Subject, path: str, readings: Iterable[tuple[float, Reading]]) -> None:

@@ -32,7 +32,7 @@ from paramedic.policy.load import PolicyErrors
 from paramedic.rehearsal.case import load_rehearsals, policies_named
 from paramedic.rulebook import load_files
 from paramedic.sense.host_memory import HostMemory
-from paramedic.sense.inquiry import Inquiry
+from paramedic.sense.inquiry import Asking, Inquiry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.path import Holders
 from paramedic.sense.programs import Programs
@@ -147,11 +147,12 @@ def _programs(data: bytes, _folder: Path) -> Read:
     inquiry = Inquiry(proc, Programs(proc, Holders(proc), Rollups(proc, 0)))
 
     def ask() -> None:
-        asks, supervisor_rpc._ask = supervisor_rpc._ask, lambda *_: data
+        body, supervisor_rpc._body = supervisor_rpc._body, lambda *_: data
         try:
-            found, silence, _ = inquiry.ask(reading, Listener(1, conf.socket or "", 5, 0), SupervisorKnown(), 1.0)
+            at_path, known = Listener(1, conf.socket or "", 5, 0), SupervisorKnown()
+            found, silence, _ = inquiry.hear(Asking(reading, at_path, socket.socket()), known, 1.0)
         finally:
-            supervisor_rpc._ask = asks
+            supervisor_rpc._body = body
         assert silence is None
         assert len(repr(found)) < 4000 * (1 + len(found.programs) if isinstance(found, RpcReading) else 1)
 

@@ -115,7 +115,7 @@ ORPHAN = OrphanReading(ChildRecord("daphne", Identity(101, 5001), 101, DAEMON), 
 
 def a_daemon_dies_its_start_is_refused_then_it_is_healed(night: Night) -> None:
     night.look(2)
-    night.supervisor = replace(gone(), recorded=(ORPHAN.child,), orphans=(ORPHAN,))
+    night.supervisor = gone()._replace(recorded=(ORPHAN.child,), orphans=(ORPHAN,))
     night.look(2)
     night.report("it cannot start, so nothing was stopped: can't find command 'daphne'", refused=True)
     night.look(3)
@@ -124,8 +124,8 @@ def a_daemon_dies_its_start_is_refused_then_it_is_healed(night: Night) -> None:
     new = supervisor(daemon=Identity(200, 1), rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", (program,)))
     night.supervisor = new
     night.look()
-    running = replace(program, state="RUNNING", age_s=5.5)
-    night.supervisor = replace(new, rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", (running,)))
+    running = program._replace(state="RUNNING", age_s=5.5)
+    night.supervisor = new._replace(rpc=RpcReading(SOCKET, "RUNNING", 200, "shop", (running,)))
     night.look(3)
 
 
@@ -189,9 +189,9 @@ def uwsgi_dies_and_is_started(night: Night) -> None:
     night.report("the app on disk no longer imports (shop.wsgi): SyntaxError", refused=True)
     night.look(3)
     night.report("ended 1 workers of the dead master; started uwsgi")
-    night.uwsgi = replace(uwsgi(worker(1, 21, accepting=False, apps=0, age_s=1.0), worker(2, 22)), uptime_s=1.0)
+    night.uwsgi = uwsgi(worker(1, 21, accepting=False, apps=0, age_s=1.0), worker(2, 22))._replace(uptime_s=1.0)
     night.look()
-    night.uwsgi = replace(uwsgi(worker(1, 21), worker(2, 22)), uptime_s=6.0)
+    night.uwsgi = uwsgi(worker(1, 21), worker(2, 22))._replace(uptime_s=6.0)
     night.look(3)
 
 

@@ -139,7 +139,7 @@ class Plant:
 
     def uwsgi(self) -> UwsgiReading:
         """The instance, its workers' memory read in this look."""
-        return replace(uwsgi(*map(self._worker, self.slots)), touched_at=self.touched, uptime_s=self.now - BEGAN_AT)
+        return uwsgi(*map(self._worker, self.slots))._replace(touched_at=self.touched, uptime_s=self.now - BEGAN_AT)
 
     def _worker(self, slot: Slot) -> WorkerReading:
         process, uss = slot.process, int(self._held(slot))
@@ -173,7 +173,7 @@ class Plant:
         )
         healthy = supervisor(rpc=RpcReading(SOCKET, "RUNNING", DAEMON.pid, "shop", (daphne,)))
         section = ProgramConf("daphne", "daphne shop.asgi:application", startsecs=DAPHNE_STARTSECS)
-        return replace(healthy, conf=replace(healthy.conf, programs=(section,)))
+        return healthy._replace(conf=replace(healthy.conf, programs=(section,)))
 
     # What acts do to it
 

@@ -79,7 +79,7 @@ def supervisor(**more: Any) -> SupervisorReading:
         seen_alive=True,
         trace=None,
     )
-    return replace(healthy, **more)
+    return healthy._replace(**more)
 
 
 def guarded(**more: Any) -> SocketReading:
@@ -97,7 +97,7 @@ def guarded(**more: Any) -> SocketReading:
         gid=0,
         mode=0o770,
     )
-    return replace(healthy, **more)
+    return healthy._replace(**more)
 
 
 def gone(**trace: Any) -> SupervisorReading:

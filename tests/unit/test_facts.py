@@ -48,7 +48,7 @@ def hangs(**more: object) -> Silence:
     [
         (supervisor(), "ok", ""),
         (supervisor(path=ABSENT, rpc=KEPT), "socket-missing", "is gone"),
-        (supervisor(path=replace(ABSENT, parent=False), rpc=KEPT), "socket-missing", "is gone with its folder"),
+        (supervisor(path=ABSENT._replace(parent=False), rpc=KEPT), "socket-missing", "is gone with its folder"),
         (supervisor(path=ABSENT, kept_inode=None, rpc=SILENT), "socket-missing", "is gone"),
         (
             supervisor(path=PathReading(PathKind.FILE, 8, size=5), rpc=KEPT),
@@ -93,8 +93,8 @@ def hangs(**more: object) -> Silence:
         (supervisor(rivals=RIVALS, undecided="both run programs"), "daemon-duplicate", "nobody is stopped: both"),
         (gone(), "daemon-dead", "its socket and its pidfile"),
         (gone(socket_left=False), "daemon-dead", "it left its pidfile behind"),
-        (replace(gone(), seen_alive=False), "socket-stale", "has no listener"),
-        (replace(gone(socket_left=False), seen_alive=False), "daemon-dead", "its pidfile"),
+        (gone()._replace(seen_alive=False), "socket-stale", "has no listener"),
+        (gone(socket_left=False)._replace(seen_alive=False), "daemon-dead", "its pidfile"),
         (gone(socket_left=False, pidfile_left=False), "daemon-stopped", "it removed its socket and pidfile"),
         (gone(said="received SIGTERM indicating exit request"), "daemon-stopped", "its log says"),
         (
@@ -103,12 +103,12 @@ def hangs(**more: object) -> Silence:
             "",
         ),
         (
-            replace(gone(socket_left=False, pidfile_left=False), seen_alive=False),
+            gone(socket_left=False, pidfile_left=False)._replace(seen_alive=False),
             "daemon-stopped",
             "no trace that it ran since the host booted",
         ),
-        (replace(gone(), listener_at_path=True), "daemon-foreign", "ours does not run"),
-        (replace(gone(), listener_at_path=True, at_path=DISTRO), "daemon-foreign", "/etc/supervisor/supervisord.conf"),
+        (gone()._replace(listener_at_path=True), "daemon-foreign", "ours does not run"),
+        (gone()._replace(listener_at_path=True, at_path=DISTRO), "daemon-foreign", "/etc/supervisor/supervisord.conf"),
     ],
 )
 def test_diagnoses(reading: SupervisorReading, diagnosis: str, evidence: str) -> None:
@@ -124,10 +124,10 @@ def test_diagnoses(reading: SupervisorReading, diagnosis: str, evidence: str) ->
         supervisor(rpc=SILENT),
         supervisor(listening_inode=None),
         supervisor(path=ABSENT, rpc=SILENT),
-        supervisor(path=ABSENT, rpc=replace(KEPT, state="it is shutting down or restarting")),
+        supervisor(path=ABSENT, rpc=KEPT._replace(state="it is shutting down or restarting")),
         supervisor(rpc=RpcReading(SOCKET, "it is shutting down or restarting", 0, "", ())),
         supervisor(rpc=RpcReading(SOCKET, "RUNNING", 4711, "shop", ())),
-        replace(gone(), trace=None),
+        gone()._replace(trace=None),
         supervisor(silence=hangs(state="t"), rpc=SILENT),
         supervisor(silence=hangs(state="T", tracer=66), rpc=SILENT),
         supervisor(silence=hangs(state="D"), rpc=SILENT),
@@ -141,7 +141,7 @@ def test_sources_that_do_not_agree_are_unknown(reading: SupervisorReading) -> No
 
 
 def test_a_host_short_of_memory_makes_a_silent_daemon_slow_and_not_hung() -> None:
-    thrashing = replace(CALM, full_avg10=60.0)
+    thrashing = CALM._replace(full_avg10=60.0)
     assert isinstance(diagnose(supervisor(silence=hangs(), rpc=SILENT), thrashing), Unknown)
     stopped = supervisor(silence=hangs(state="T"), rpc=SILENT)
     assert not isinstance(diagnose(stopped, thrashing), Unknown), "a stopped process is stopped whatever the host does"
@@ -153,7 +153,7 @@ def test_a_host_short_of_memory_makes_a_silent_daemon_slow_and_not_hung() -> Non
         (guarded(), "ok", ""),
         (guarded(path=PathReading(PathKind.SOCKET, 8), relayed=True), "ok", ""),
         (guarded(path=ABSENT), "socket-missing", "/run/redis.sock is gone"),
-        (guarded(path=replace(ABSENT, parent=False)), "socket-missing", "is gone with its folder"),
+        (guarded(path=ABSENT._replace(parent=False)), "socket-missing", "is gone with its folder"),
         (guarded(path=PathReading(PathKind.FILE, 8, size=3)), "socket-replaced", "a plain file of 3 bytes"),
         (guarded(path=PathReading(PathKind.SOCKET, 8), at_path=THIEF), "socket-replaced", "process 66"),
         (guarded(owner=None), "socket-stale", "has no listener"),
@@ -183,7 +183,7 @@ HELD = PortHeld(8001, THIEF)
     ],
 )
 def test_diagnoses_of_programs(more: dict[str, object], diagnosis: str, evidence: str) -> None:
-    program = replace(ProgramReading("daphne", "RUNNING", Identity(101, 1), "", 10.0), **more)  # type: ignore[arg-type]
+    program = ProgramReading("daphne", "RUNNING", Identity(101, 1), "", 10.0)._replace(**more)  # type: ignore[arg-type]
     found = program_subject("main", MAIN, program)
     assert found.fields["diagnosis"] == diagnosis
     assert [finding.evidence for finding in found.findings if evidence in finding.evidence] or diagnosis == "ok"
@@ -208,7 +208,7 @@ def test_the_host_in_percent_and_without_psi() -> None:
 
 
 def test_an_orphan_is_explained_by_its_dead_daemon_and_stands_alone_beside_a_living_one() -> None:
-    dead = join(sample(supervisor={"main": replace(gone(), orphans=(ORPHAN,))}), Known())
+    dead = join(sample(supervisor={"main": gone()._replace(orphans=(ORPHAN,))}), Known())
     alive = join(sample(supervisor={"main": supervisor(orphans=(ORPHAN,))}), Known())
     name = Subject("orphan", "main/daphne@101")
     assert dead.subjects[name].cause == MAIN
@@ -218,7 +218,7 @@ def test_an_orphan_is_explained_by_its_dead_daemon_and_stands_alone_beside_a_liv
 
 
 def test_a_doubted_orphan_is_unknown_and_says_which_proof_is_missing() -> None:
-    doubted = replace(ORPHAN, doubt="its environment cannot be read")
+    doubted = ORPHAN._replace(doubt="its environment cannot be read")
     found = join(sample(supervisor={"main": supervisor(orphans=(doubted,))}), Known()).of_kind("orphan")[0]
     assert found.fields["kind"] == Unknown("its environment cannot be read")
     assert "it is not touched: its environment cannot be read" in found.findings[0].evidence
@@ -265,9 +265,9 @@ def test_only_a_healthy_daemons_word_changes_its_lineage() -> None:
 def test_a_stop_by_a_person_is_told_from_a_crash_that_tidied_up() -> None:
     tidy = gone(socket_left=False, pidfile_left=False)
     assert said(tidy) == "daemon-stopped"
-    assert said(replace(tidy, orphans=(ORPHAN,))) == "daemon-dead", "an ordered exit stops its programs first"
+    assert said(tidy._replace(orphans=(ORPHAN,))) == "daemon-dead", "an ordered exit stops its programs first"
     assert said(gone(was_leaving=True)) == "daemon-stopped"
-    always = replace(tidy, conf=replace(tidy.conf, restart="always"))
+    always = tidy._replace(conf=replace(tidy.conf, restart="always"))
     assert said(always) == "daemon-dead"
 
 
@@ -291,7 +291,7 @@ def test_children_of_the_old_daemon_stay_recorded_while_they_live() -> None:
     )
     later = learn(seen, sample(supervisor={"main": second})).supervisors["main"]
     assert (later.daemon, later.strays) == (Identity(200, 9000), (CHILD,))
-    ended = learn(Known(supervisors={"main": later}), sample(supervisor={"main": replace(second, orphans=())}))
+    ended = learn(Known(supervisors={"main": later}), sample(supervisor={"main": second._replace(orphans=())}))
     assert ended.supervisors["main"].strays == ()
 
 

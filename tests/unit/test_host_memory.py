@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.host_tree import GIB, HYBRID, KIB, MASTER, MIB, V1, V1_UNLIMITED, HostTree
-from paramedic.host.proc import PAGE_BYTES, Proc
+from paramedic.host.proc import Proc
+from paramedic.host.stat_text import PAGE_BYTES
 from paramedic.model.readings import MACHINE, HostReading, Identity, Unreadable
 from paramedic.sense.host_memory import HostMemory
 

@@ -232,8 +232,8 @@ def test_an_instance_that_was_unreadable_before_has_no_rate() -> None:
 
 
 def test_the_mode_is_that_of_the_ini() -> None:
-    lazy = replace(four_workers(), conf=UwsgiConf("web", "/srv/uwsgi.ini", lazy_apps=True))
-    threaded = replace(lazy, conf=replace(lazy.conf, threads=4))
+    lazy = four_workers()._replace(conf=UwsgiConf("web", "/srv/uwsgi.ini", lazy_apps=True))
+    threaded = lazy._replace(conf=replace(lazy.conf, threads=4))
     shown = [rows(look(uwsgi=one)).uwsgi[0].mode for one in (four_workers(), lazy, threaded)]
     assert shown == ["prefork", "lazy-apps", "lazy-apps, 4 threads each"]
 
@@ -281,8 +281,8 @@ HOSTILE = ["\x1b]0;owned\x07", "a\nb\rc", "\u202egnp.exe", "\udce4\udcff", "\x9b
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("width", [40, 200])
 def test_a_stranger_s_name_is_only_text(name: str, width: int) -> None:
-    hostile = replace(DAPHNE, name=name, state=name)
-    reading = replace(uwsgi(worker(1, 201, status=name)), version=name, conf=UwsgiConf("web", name))
+    hostile = DAPHNE._replace(name=name, state=name)
+    reading = uwsgi(worker(1, 201, status=name))._replace(version=name, conf=UwsgiConf("web", name))
     found = rows(
         look(
             uwsgi=reading,

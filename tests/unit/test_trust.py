@@ -196,7 +196,7 @@ class Orphan(FakeProc):
         return self.parts["uid"]  # type: ignore[return-value]
 
     def stat(self, pid: int):  # type: ignore[no-untyped-def]  # noqa: ANN201
-        from paramedic.host.proc import Stat
+        from paramedic.host.stat_text import Stat
 
         one = self.parts
         return Stat(Identity(40, 900), "S", one["ppid"], one["pgid"], 0, one["sid"])  # type: ignore[arg-type]

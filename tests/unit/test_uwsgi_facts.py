@@ -40,7 +40,7 @@ def dead(**more: Any) -> UwsgiGone:
 def blind(**more: Any) -> UwsgiBlind:
     """An instance whose master runs and whose stats socket does not answer."""
     memory = MemoryReading(90 * MIB, 70 * MIB, 5 * MIB, 1000.0)
-    return replace(UwsgiBlind(CONF, MASTER, SILENT, TREE, 120 * MIB, memory), **more)
+    return UwsgiBlind(CONF, MASTER, SILENT, TREE, 120 * MIB, memory)._replace(**more)
 
 
 def booting(number: int, **more: Any) -> WorkerReading:
@@ -52,7 +52,7 @@ def booting(number: int, **more: Any) -> WorkerReading:
 def instance(*workers: WorkerReading, touched_ago_s: float | None = None, known: Known | None = None) -> SubjectFacts:
     """The facts of an instance that answers; its touch file is as old as said, None without one."""
     touched = None if touched_ago_s is None else WALL - touched_ago_s
-    return uwsgi_subjects("web", replace(uwsgi(*workers), touched_at=touched), known or Known(), WALL)[0]
+    return uwsgi_subjects("web", uwsgi(*workers)._replace(touched_at=touched), known or Known(), WALL)[0]
 
 
 def told(found: SubjectFacts) -> str:

@@ -275,16 +275,16 @@ def test_of_an_instance_those_are_judged_that_were_asked_to_leave() -> None:
 def test_a_started_instance_must_stay_up_with_all_workers() -> None:
     began = attempt(Status.DONE, action="start_uwsgi", before={})
     assert judge(began, seen(uwsgi(worker(1, 11), worker(2, 12, accepting=False)))) is began
-    young = replace(uwsgi(worker(1, 11), worker(2, 12)), uptime_s=1.0)
+    young = uwsgi(worker(1, 11), worker(2, 12))._replace(uptime_s=1.0)
     assert judge(began, seen(young)) is began
-    assert judge(began, seen(replace(young, uptime_s=9.0))).status is Status.MET
+    assert judge(began, seen(young._replace(uptime_s=9.0))).status is Status.MET
 
 
 def test_an_interrupted_chain_reload_shows_by_its_touch_whether_it_began() -> None:
     left = replace(reload_of(worker(1, 11), worker(2, 12)), interrupted=True)
     untouched = uwsgi(worker(1, 11), worker(2, 12))
     assert judge(left, seen(untouched)).status is Status.INTERRUPTED
-    touched = replace(untouched, touched_at=left.started_wall + 1)
+    touched = untouched._replace(touched_at=left.started_wall + 1)
     assert judge(left, seen(touched, at=940.0)).status is Status.DONE
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from paramedic.act.daemon import longest_stop_s, proven, stop, stop_unit
 from paramedic.act.job import Job, Refused
@@ -65,7 +64,7 @@ def children_of(reading: SupervisorReading, proc: Proc) -> list[ChildRecord]:
         raise Refused(f"process {strangers[0]} is a child of supervisord {daemon.pid}, and of no program that is known")
     mine = [child for pid, child in found.items() if pid in living]
     for child in mine:
-        doubt = doubt_of(replace(child, master=GONE), reading.conf, proc)
+        doubt = doubt_of(child._replace(master=GONE), reading.conf, proc)
         if doubt:
             raise Refused(f"{child.program} ({child.identity.pid}) would survive it, and {doubt}")
     return mine

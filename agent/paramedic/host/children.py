@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 
-from paramedic.host.proc import PAGE_BYTES, Proc
+from paramedic.host.proc import Proc
+from paramedic.host.stat_text import PAGE_BYTES
 from paramedic.model.readings import Identity
 
 STATM_BYTES = 128

@@ -5,14 +5,16 @@ One number is looked up, not the whole table parsed: vmstat has two hundred line
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Mapping
 
 MOST_DIGITS, MOST_BLANKS = 20, 40
 
 
 def counter(table: str, name: str) -> int | None:
     """The whole number behind `name` or `name:` at the start of a line; None where there is none."""
-    for mark in (f"{name} ", f"{name}:"):
+    for mark in (f"{name}:", f"{name} "):
         is_first = table.startswith(mark)
         start = 0 if is_first else table.find(f"\n{mark}") + 1
         if is_first or start:
@@ -27,7 +29,8 @@ def whole(word: str) -> int | None:
     return int(word) if word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS else None
 
 
-def stalls(text: str) -> dict[str, float]:
+@functools.lru_cache(maxsize=4)
+def stalls(text: str) -> Mapping[str, float]:
     """`some avg10` -> percent, of a PSI file (kernel: Documentation/accounting/psi.rst); what cannot be is left out."""
     found: dict[str, float] = {}
     for line in text.splitlines():

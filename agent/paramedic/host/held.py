@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 
-from paramedic.host.proc import PART_BYTES, Proc, Stat, stat_of
+from paramedic.host.proc import PART_BYTES, Proc
+from paramedic.host.stat_text import Stat, stat_of
 
 MOST_HELD = 256
-# Which the kernel gives in one piece (seq_file.c, single_open). Not those that stay with the memory a program had
-# before exec(2): cmdline, environ, smaps_rollup.
-_HELD = frozenset(("stat", "status", "meminfo", "memory"))
+IN_PIECES = "vmstat"
+# Which the kernel gives in one piece (seq_file.c, single_open), but for one. Not those that stay with the memory that a
+# program had before exec(2): cmdline, environ, smaps_rollup.
+_HELD = frozenset(("stat", "status", "meminfo", "memory", IN_PIECES))
 
 
 class HeldProc(Proc):
@@ -34,6 +36,13 @@ class HeldProc(Proc):
                 return None
             last = self._stats[pid] = (data, stat_of(pid, data))
         return last[1]
+
+    def children(self, pid: int) -> list[int]:
+        """As Proc.children; one without threads has no folder of them to look through."""
+        stat, only = self.stat(pid), f"{pid}/task/{pid}/children"
+        if stat is None or stat.threads != 1:
+            return super().children(pid)
+        return [int(word) for word in (self._bytes(only) or b"").split()]
 
     def let_go(self) -> None:
         """After a look."""
@@ -76,4 +85,6 @@ class HeldProc(Proc):
         if not data or len(data) == PART_BYTES:
             os.close(self._fds.pop(name))
             return b""
+        while name == IN_PIECES and (more := os.pread(fd, PART_BYTES, len(data))):
+            data += more
         return data

@@ -28,6 +28,11 @@ def of_socket(inode: int, device: int) -> int:
     return (device if _is_plain(device) else 0) << 32 | (inode & _LOW)
 
 
+def known() -> int:
+    """How many file systems can be told: what was numbered while there were fewer must be numbered anew."""
+    return len(_plain)
+
+
 def is_same(number: int, st_ino: int) -> bool:
     """Whether the inode alone fits, where no more is known."""
     return number & _LOW == st_ino & _LOW

@@ -11,14 +11,12 @@ import os
 import re
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import psutil
 
+from paramedic.host.stat_text import PAGE_BYTES, TICKS_PER_S, Stat, stat_of
 from paramedic.model.readings import Identity
 
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 PART_BYTES = 1 << 13
 # A process may let its arguments and environment be as large as its address space (prctl(2), PR_SET_MM).
 MOST_BYTES = 4 << 20
@@ -28,23 +26,6 @@ _NUMBER = re.compile(rb"\d{1,18}")
 MOST_WORDS = 1 << 16
 _UIDS = re.compile(rb"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", re.MULTILINE)
 _GIDS = re.compile(rb"^Gid:\s+\d+\s+(\d+)", re.MULTILINE)
-
-
-class Stat(NamedTuple):
-    """The fields of /proc/PID/stat (proc(5)) that paramedic uses. A zombie is dead."""
-
-    identity: Identity
-    state: str
-    ppid: int
-    pgid: int
-    rss_bytes: int
-    sid: int = 0
-    cpu_ticks: int = 0
-
-    @property
-    def is_alive(self) -> bool:
-        """False for a zombie or a process being reaped: it has ended, whatever kill(pid, 0) says."""
-        return self.state not in ("Z", "X", "x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +46,14 @@ def refuse_exhaustion(error: OSError) -> None:
 
 def readable(text: str) -> str:
     """Text of a stranger (names, arguments) made fit for a journal and a terminal: no rubbish, no control codes."""
+    if text.isprintable() and text.isascii():
+        return text
     clean = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else "?" for c in clean)
 
 
 def _words(data: bytes) -> list[bytes] | None:
     return None if len(data) >= MOST_BYTES or data.count(b"\0") > MOST_WORDS else data.split(b"\0")
-
-
-def stat_of(pid: int, data: bytes) -> Stat | None:
-    """/proc/PID/stat taken apart. The name may contain anything, so it starts at the last `)`; None for rubbish."""
-    rest = data[data.rfind(b")") + 2 :].split()
-    if b")" not in data or len(rest) < 22:
-        return None
-    try:
-        return Stat(
-            identity=Identity(pid, int(rest[19])),
-            state=rest[0].decode("ascii", "replace"),
-            ppid=int(rest[1]),
-            pgid=int(rest[2]),
-            rss_bytes=int(rest[21]) * PAGE_BYTES,
-            sid=int(rest[3]),
-            cpu_ticks=int(rest[11]) + int(rest[12]),
-        )
-    except ValueError:
-        return None
 
 
 class Proc:
@@ -142,8 +106,8 @@ class Proc:
         return self.identify(identity.pid) == identity
 
     def age_s(self, identity: Identity) -> float:
-        """Seconds since its start, on the boot-time clock that start ticks count."""
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / TICKS_PER_S)
+        """Seconds since its start, on the boot-time clock that start ticks count in hundredths."""
+        return max(0.0, round(time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / TICKS_PER_S, 2))
 
     def cmdline(self, pid: int) -> tuple[str, ...] | None:
         """The argument vector; a process that rewrote it has trailing empty words, which are dropped.

@@ -19,7 +19,8 @@ from typing import Any
 from paramedic.host import clock, files, folders, systemd, texts
 from paramedic.host.commands import Person
 from paramedic.host.digest import sha256
-from paramedic.host.proc import TICKS_PER_S, Proc
+from paramedic.host.proc import Proc
+from paramedic.host.stat_text import TICKS_PER_S
 from paramedic.host.writers import writable_by_others
 from paramedic.model.readings import Identity
 

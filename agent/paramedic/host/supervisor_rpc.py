@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import functools
 import os
+import re
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -21,8 +23,10 @@ from paramedic.host.proc import readable
 
 DEADLINE_S = 2.0
 MAX_BYTES = 4 << 20
+Methods = Sequence[tuple[str, tuple[object, ...]]]
 MOST_TOLD = 300
 PART_BYTES = 1 << 16
+_GOES_ON = re.compile(rb"<name>(?:now|description)</name>\s*<value><(int|string)>[^<]*</\1></value>")
 _PEER = struct.Struct("=iII")  # struct ucred: who called listen(2); only the pid of a daemonized one is out of date
 
 
@@ -38,36 +42,85 @@ class Stopping(RpcFailure):
     """Fault 6: the daemon is shutting down or restarting (supervisor/rpcinterface.py _update)."""
 
 
+class Kept:
+    """The last answer of one daemon. Its clock and the uptimes it puts into words go on; they are as of when the rest
+    last changed.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[bytes, object] = (b"", None)
+
+    def value_of(self, body: bytes) -> object:
+        """As xml_rpc.value_of."""
+        still = _GOES_ON.sub(b"", body)
+        if still != self._last[0]:
+            self._last = (still, xml_rpc.value_of(body))
+        return self._last[1]
+
+
 def call(
     place: str | int,
-    methods: list[tuple[str, tuple[object, ...]]],
+    methods: Methods,
     username: str | None = None,
     password: str | None = None,
     deadline_s: float = DEADLINE_S,
     served_by: int | None = None,
 ) -> list[Any]:
-    """The results of several methods asked at once (system.multicall) of the daemon behind the socket at `place`:
-    a path, or an O_PATH descriptor of a file that may have no name any more. A password is sent only to a listener of
-    root, of ours or of the uid `served_by`.
+    """`ask`, and the results at once: never waits longer than `deadline_s` in all."""
+    until = clock.monotonic() + deadline_s
+    return results(ask(place, methods, username, password, deadline_s, served_by), until, deadline_s)
 
-    Raises Stopping, Silent or another RpcFailure; never waits longer than `deadline_s` in all.
+
+def ask(
+    place: str | int,
+    methods: Methods,
+    username: str | None = None,
+    password: str | None = None,
+    deadline_s: float = DEADLINE_S,
+    served_by: int | None = None,
+) -> socket.socket:
+    """Ask the daemon behind the socket at `place` for several methods at once (system.multicall); `results` hears it.
+
+    `place` is a path, or an O_PATH descriptor of a file that may have no name any more. A password is sent only to a
+    listener of root, of ours or of the uid `served_by`. Raises Silent or another RpcFailure.
     """
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         peers = None if username is None else {0, os.geteuid(), served_by}
-        request = _request(tuple(methods), username, password)
-        answer = xml_rpc.value_of(_ask(place, request, clock.monotonic() + deadline_s, peers))
-    except (TimeoutError, BlockingIOError) as error:
-        what = "its queue is full" if isinstance(error, BlockingIOError) else f"no answer within {deadline_s:.0f} s"
-        raise Silent(what) from error
-    except xml_rpc.Fault as error:
-        raise RpcFailure(readable(f"fault {error.code}: {error}")[:MOST_TOLD]) from error
-    except (OSError, ValueError, TypeError, ExpatError) as error:
-        raise RpcFailure(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+        _send(link, place, _request(tuple(methods), username, password), clock.monotonic() + deadline_s, peers)
+    except (OSError, RpcFailure) as error:
+        link.close()
+        raise _failure(error, deadline_s) from error
+    return link
+
+
+def results(link: socket.socket, until: float, deadline_s: float = DEADLINE_S, kept: Kept | None = None) -> list[Any]:
+    """What it answers by monotonic `until`; with `kept` an answer that says the same as the last is not read again.
+
+    Raises Stopping, Silent or another RpcFailure.
+    """
+    try:
+        with link:
+            body = _body(link, until)
+        answer = xml_rpc.value_of(body) if kept is None else kept.value_of(body)
+    except (OSError, RpcFailure, xml_rpc.Fault, ValueError, TypeError, ExpatError) as error:
+        raise _failure(error, deadline_s) from error
     return [_result(one) for one in answer] if isinstance(answer, list) else []
 
 
+def _failure(error: Exception, deadline_s: float) -> RpcFailure:
+    if isinstance(error, RpcFailure):
+        return error
+    if isinstance(error, TimeoutError | BlockingIOError):
+        is_full = isinstance(error, BlockingIOError)
+        return Silent("its queue is full" if is_full else f"no answer within {deadline_s:.0f} s")
+    if isinstance(error, xml_rpc.Fault):
+        return RpcFailure(readable(f"fault {error.code}: {error}")[:MOST_TOLD])
+    return RpcFailure(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
 @functools.lru_cache(maxsize=8)
-def _request(methods: tuple[tuple[str, tuple[object, ...]], ...], username: str | None, password: str | None) -> bytes:
+def _request(methods: Methods, username: str | None, password: str | None) -> bytes:
     calls = [{"methodName": name, "params": list(params)} for name, params in methods]
     body = xml_rpc.request("system.multicall", calls).encode("utf-8", "replace")
     head = f"POST /RPC2 HTTP/1.0\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: {len(body)}\r\n"
@@ -77,22 +130,25 @@ def _request(methods: tuple[tuple[str, tuple[object, ...]], ...], username: str 
     return f"{head}\r\n".encode() + body
 
 
-def _ask(place: str | int, request: bytes, until: float, peers: set[int | None] | None) -> bytes:
-    """The body of the answer; raises RpcFailure for any status but 200, TimeoutError when the time is over."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as link:
-        found = place if isinstance(place, int) else files.open_path(place)
-        try:
-            hurry(link, until)
-            link.connect(f"/proc/self/fd/{found}")
-        finally:
-            if found != place:
-                os.close(found)
-        uid = _PEER.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1]
-        if peers is not None and uid not in peers:
-            raise RpcFailure(f"user {uid} listens there, who is not given the daemon's password")
+def _send(link: socket.socket, place: str | int, request: bytes, until: float, peers: set[int | None] | None) -> None:
+    found = place if isinstance(place, int) else files.open_path(place)
+    try:
         hurry(link, until)
-        link.sendall(request)
-        head, body = _read(link, until)
+        link.connect(f"/proc/self/fd/{found}")
+    finally:
+        if found != place:
+            os.close(found)
+    if peers is not None:
+        uid = _PEER.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1]
+        if uid not in peers:
+            raise RpcFailure(f"user {uid} listens there, who is not given the daemon's password")
+    hurry(link, until)
+    link.sendall(request)
+
+
+def _body(link: socket.socket, until: float) -> bytes:
+    """The body of the answer; raises RpcFailure for any status but 200, TimeoutError when the time is over."""
+    head, body = _read(link, until)
     status = head.partition("\r\n")[0].partition(" ")[2]
     if not status.startswith("200"):
         raise RpcFailure(readable(status)[:100] or "the answer is not HTTP")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from paramedic.host import inodes, sock_diag
 
@@ -17,10 +17,13 @@ _LISTEN = 10
 _SHOW_NAME, _SHOW_VFS, _SHOW_RQLEN = 0x1, 0x2, 0x10
 _ATTR_NAME, _ATTR_VFS, _ATTR_RQLEN = 0, 1, 4
 _MESSAGE = struct.Struct("=BBBBIII")
+_SHOWN = _SHOW_NAME | _SHOW_VFS | _SHOW_RQLEN
+_ANY = 0xFFFFFFFF
+_REQUEST = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, _SHOWN, _ANY, _ANY)
+_last: tuple[int, dict[bytes, Listener]] = (0, {})  # most sockets are told in the same bytes again
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(NamedTuple):
     """One listening socket: its own inode, the name it was bound to, the number of its file (inodes.py), its backlog.
 
     `is_stream` is false for a sequenced-packet socket.
@@ -35,14 +38,16 @@ class Listener:
 
 def listeners() -> list[Listener]:
     """All listening Unix sockets with a file; raises OSError where the kernel has no unix_diag."""
-    request = struct.pack(
-        "=BBHIIIII", socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, _SHOW_NAME | _SHOW_VFS | _SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF
-    )
-    found = (_listener(body) for body in sock_diag.dump(request))
-    return [listener for listener in found if listener is not None]
+    global _last
+    known, last = inodes.known(), _last
+    told = last[1] if last[0] == known else {}
+    found = {body: told.get(body) or _listener(body) for body in sock_diag.dump(_REQUEST)}
+    _last = (known, found)
+    return [listener for listener in found.values() if listener.file_inode]
 
 
-def _listener(body: bytes) -> Listener | None:
+def _listener(body: bytes) -> Listener:
+    """One socket; its file is 0 where it has none, or does not listen any more."""
     _, kind_of, state, _, socket_inode, _, _ = _MESSAGE.unpack_from(body)
     name, file_inode, waiting = "", 0, 0
     at = _MESSAGE.size
@@ -56,5 +61,5 @@ def _listener(body: bytes) -> Listener | None:
         elif kind == _ATTR_RQLEN:
             waiting = struct.unpack_from("=I", value)[0]
         at += max(4, (size + 3) & ~3)
-    found = Listener(socket_inode, name, file_inode, waiting, kind_of == socket.SOCK_STREAM)
-    return found if state == _LISTEN and file_inode else None
+    is_open = state == _LISTEN
+    return Listener(socket_inode, name, file_inode if is_open else 0, waiting, kind_of == socket.SOCK_STREAM)

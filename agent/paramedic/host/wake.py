@@ -34,6 +34,8 @@ class Wake:
     def watch(self, identities: Iterable[Identity]) -> None:
         """Wake when one of these processes ends; replaces those watched before."""
         wanted = set(identities)
+        if wanted == self._watched.keys():
+            return
         for gone in set(self._watched) - wanted:
             os.close(self._watched.pop(gone))
         for identity in wanted - set(self._watched):

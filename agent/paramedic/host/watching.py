@@ -28,7 +28,9 @@ class PathWatch(FileSystemEventHandler):
 
     def __init__(self, poke: Callable[[str], None]) -> None:
         self._poke = poke
+        self._named: tuple[str, ...] = ()
         self._paths: frozenset[str] = frozenset()
+        self._folders: frozenset[str] = frozenset()
         self._watches: dict[str, tuple[int, ObservedWatch]] = {}
         self._observer: BaseObserver | None = None
         self.failures: dict[str, str] = {}
@@ -59,15 +61,18 @@ class PathWatch(FileSystemEventHandler):
 
     def guard(self, paths: Iterable[str]) -> None:
         """Watch the folders of these paths; a folder that was replaced is watched anew."""
-        self._paths = frozenset(os.fsencode(p).decode("utf-8", "replace") for p in paths)
+        named = tuple(paths)
+        if named != self._named:
+            self._named = named
+            self._paths = frozenset(os.fsencode(path).decode("utf-8", "replace") for path in named)
+            self._folders = frozenset(map(os.path.dirname, self._paths))
         if self._observer is None:
             self.start()
         if self._observer is None:
             return
-        folders = {os.path.dirname(path) for path in self._paths}
-        for folder in set(self._watches) - folders:
+        for folder in self._watches.keys() - self._folders:
             self._observer.unschedule(self._watches.pop(folder)[1])
-        for folder in folders:
+        for folder in self._folders:
             self._guard_folder(self._observer, folder)
 
     def _guard_folder(self, observer: BaseObserver, folder: str) -> None:

@@ -53,8 +53,7 @@ class Holding:
         return f"{self.name} holds {size}{swapped} in {many}"
 
 
-@dataclass(frozen=True, slots=True)
-class HostReading:
+class HostReading(NamedTuple):
     """/proc/meminfo, /proc/vmstat and /proc/pressure/memory (kernel: Documentation/accounting/psi.rst).
 
     `scope` is what total, available and pressure are of: the machine, or the cgroup whose limit is nearest.
@@ -122,8 +121,7 @@ class WorkerReading(NamedTuple):
 SLOWER_BOOTS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class UwsgiReading:
+class UwsgiReading(NamedTuple):
     """One uWSGI instance: its ini, its proven master and its workers. Times of day are epoch seconds."""
 
     conf: UwsgiConf
@@ -149,8 +147,7 @@ class UwsgiReading:
         return tuple(w for w in booting if w.age_s is not None and w.age_s > budget_s)
 
 
-@dataclass(frozen=True, slots=True)
-class UwsgiBlind:
+class UwsgiBlind(NamedTuple):
     """An instance whose master runs and whose workers cannot be asked for: memory is that of its process tree."""
 
     conf: UwsgiConf
@@ -189,8 +186,7 @@ class PathKind(StrEnum):
     OTHER = "special file"
 
 
-@dataclass(frozen=True, slots=True)
-class PathReading:
+class PathReading(NamedTuple):
     """lstat() of a path, never following a link; `parent` is False when its folder is gone too."""
 
     kind: PathKind
@@ -202,8 +198,7 @@ class PathReading:
     gid: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class FolderReading:
+class FolderReading(NamedTuple):
     """Owner and mode of the folder a socket lives in, so that it can be made again as it was."""
 
     uid: int
@@ -211,8 +206,7 @@ class FolderReading:
     mode: int
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """Who holds a socket, read from /proc; `conf` is a supervisord's, `unit` the systemd unit it runs in."""
 
     identity: Identity

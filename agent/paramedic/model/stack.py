@@ -205,6 +205,8 @@ class SupervisorConf:
         """
         group, _, name = full_name.rpartition(":")
         exact = [one for one in self.programs if one.name == name]
+        if exact:
+            return exact[0]
         numbered = [one for one in self.programs if re.fullmatch(rf"{re.escape(one.name)}[_-]?\d+", name)]
         renamed = [one for one in self.programs if one.name == group]
-        return next(iter([*exact, *numbered, *renamed]), None)
+        return next(iter([*numbered, *renamed]), None)

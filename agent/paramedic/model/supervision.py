@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from paramedic.model.readings import (
     FolderReading,
@@ -30,8 +31,7 @@ class PortHeld:
     program: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramReading:
+class ProgramReading(NamedTuple):
     """One row of getAllProcessInfo (supervisor/rpcinterface.py), its pid made an identity.
 
     Memory is that of its process tree, of so many `processes`. `starts` counts those seen within `watched_s`, the first
@@ -55,8 +55,7 @@ class ProgramReading:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RpcReading:
+class RpcReading(NamedTuple):
     """What the daemon itself answered, and through which path it was asked."""
 
     via: str
@@ -81,8 +80,7 @@ class ExitTrace:
     is_ours: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChildRecord:
+class ChildRecord(NamedTuple):
     """A supervised process as it was while its daemon was healthy: the lineage an orphan is proven by.
 
     `master` is None for one that was never seen before: its proof is what it says and how it runs. `socket` is where
@@ -96,8 +94,7 @@ class ChildRecord:
     socket: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OrphanReading:
+class OrphanReading(NamedTuple):
     """A child that outlived its daemon. `doubt` names the proof that is missing, if one is."""
 
     child: ChildRecord
@@ -157,8 +154,7 @@ class Denied:
     by_conf: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisorReading:
+class SupervisorReading(NamedTuple):
     """Everything the sensors know of one configured Supervisor daemon, from sources that must agree.
 
     `listener_at_path`: somebody who is not proven to be this daemon listens there, or under that name; `at_path` is who
@@ -201,8 +197,7 @@ class SupervisorReading:
         return self.path.kind is PathKind.SOCKET and (is_same or self.relayed)
 
 
-@dataclass(frozen=True, slots=True)
-class SocketReading:
+class SocketReading(NamedTuple):
     """A guarded socket of any server: who listens on it, and what stands at its path.
 
     `owner` is None where nobody is known to listen, `runs_as` its process's (uid, gid), `recorded` whether this very

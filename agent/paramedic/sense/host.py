@@ -18,6 +18,7 @@ from paramedic.model.sample import Sample
 from paramedic.model.stack import Stack
 from paramedic.model.supervision import SocketReading, SupervisorReading
 from paramedic.sense.host_memory import HostMemory
+from paramedic.sense.inquiry import Asking
 from paramedic.sense.memory import NEW_S, Rollups
 from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
@@ -28,7 +29,9 @@ CPU_SHARE = 0.0001
 RUNS = (UwsgiReading, UwsgiBlind)
 Workers = dict[str, Instance]
 Daemons = dict[str, SupervisorReading | Unreadable]
+Sockets = dict[str, SocketReading | Unreadable]
 Reading = TypeVar("Reading")
+_NEVER_SEEN = SupervisorKnown()
 log = logging.getLogger(__name__)
 
 
@@ -72,18 +75,21 @@ class Sensors:
         """
         now, wall = clock.monotonic(), clock.wall()
         self._dumped = []
-        uwsgi, supervisor = self._read_processes(known, now)
+        uwsgi, supervisor, sockets = self._read_processes(known, now)
         masters = self._living_masters(uwsgi, supervisor)
         host = self._guarded("memory", lambda: self.memory.read(masters, now, is_suspect or self._thorough))
-        sockets = {name: self._read_socket(name, known) for name in self.sockets}
         return Sample(now, wall, host, uwsgi, supervisor, sockets)
 
-    def _read_processes(self, known: Known, now: float) -> tuple[Workers, Daemons]:
-        """uWSGI and Supervisor; the memory of single processes is read for the next look, or, if thorough, for this."""
+    def _read_processes(self, known: Known, now: float) -> tuple[Workers, Daemons, Sockets]:
+        """uWSGI, Supervisor and sockets; the memory of single processes is read for the next look, or, if thorough, for
+        this. Who is asked answers while others are read: a wait costs more than the answer.
+        """
 
-        def look() -> tuple[Workers, Daemons]:
+        def look() -> tuple[Workers, Daemons, Sockets]:
+            asking = {name: self._ask_supervisor(name, known, now) for name in self.supervisor}
             uwsgi = {name: self._read_uwsgi(name, known) for name in self.uwsgi}
-            return uwsgi, {name: self._read_supervisor(name, known, now) for name in self.supervisor}
+            sockets = {name: self._read_socket(name, known, now) for name in self.sockets}
+            return uwsgi, {name: self._hear(name, one, known, now) for name, one in asking.items()}, sockets
 
         readings = look()
         trees = [sensor.programs.resident for sensor in self.supervisor.values()]
@@ -102,10 +108,10 @@ class Sensors:
         self._masters = kept | found
         return list(self._masters.values())
 
-    def _read_socket(self, name: str, known: Known) -> SocketReading | Unreadable:
+    def _read_socket(self, name: str, known: Known, now: float) -> SocketReading | Unreadable:
         sensor = self.sockets[name]
         return self._guarded(
-            name, lambda: sensor.read(known.sockets.get(name), self._known_to_listen(sensor.entry.path))
+            name, lambda: sensor.read(known.sockets.get(name), self._known_to_listen(sensor.entry.path), now)
         )
 
     def _known_to_listen(self, path: str) -> list[Listener]:
@@ -118,10 +124,15 @@ class Sensors:
         self._dumped = unix_diag.listeners()
         return self._dumped
 
-    def _read_supervisor(self, name: str, known: Known, now: float) -> SupervisorReading | Unreadable:
-        kept = known.supervisors.get(name, SupervisorKnown())
-        sensor = self.supervisor[name]
-        return self._guarded(name, lambda: sensor.read(kept, self._dump, lambda: walk(self.proc), now))
+    def _ask_supervisor(self, name: str, known: Known, now: float) -> Asking | SupervisorReading | Unreadable:
+        kept, sensor = known.supervisors.get(name, _NEVER_SEEN), self.supervisor[name]
+        return _tried(name, lambda: sensor.ask(kept, self._dump, lambda: walk(self.proc), now))
+
+    def _hear(
+        self, name: str, asking: Asking | SupervisorReading | Unreadable, known: Known, now: float
+    ) -> SupervisorReading | Unreadable:
+        kept, sensor = known.supervisors.get(name, _NEVER_SEEN), self.supervisor[name]
+        return self._guarded(name, lambda: sensor.hear(asking, kept, now))
 
     def unreadable_confs(self) -> list[str]:
         """Every ini and conf of the stack that cannot be used, one sentence each."""
@@ -142,16 +153,21 @@ class Sensors:
         return self._guarded(name, lambda: sensor.read(self._rollups, known.uwsgis.get(name)))
 
     def _guarded(self, name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
-        """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""
-        try:
-            found = read()
-        except PermissionError as error:
-            found = Unreadable(f"not allowed to read {error.filename or name} as this user")
-        except Exception as error:
-            log.debug("%s", name, exc_info=True)
-            found = Unreadable(f"{type(error).__name__}: {readable(str(error))}")
+        """As `_tried`; what cannot be read is told once."""
+        found = _tried(name, read)
         why = found.reason if isinstance(found, Unreadable) else ""
         if why and self._said.get(name) != why:
             log.warning("cannot read %s: %s", name, why)
         self._said[name] = why
         return found
+
+
+def _tried(name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
+    """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""
+    try:
+        return read()
+    except PermissionError as error:
+        return Unreadable(f"not allowed to read {error.filename or name} as this user")
+    except Exception as error:
+        log.debug("%s", name, exc_info=True)
+        return Unreadable(f"{type(error).__name__}: {readable(str(error))}")

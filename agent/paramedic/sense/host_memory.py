@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from paramedic.host.cgroup import (
     UNITS,
@@ -16,7 +16,8 @@ from paramedic.host.cgroup import (
     usage_of,
 )
 from paramedic.host.counters import counter, stalls
-from paramedic.host.proc import PAGE_BYTES, Proc
+from paramedic.host.proc import Proc
+from paramedic.host.stat_text import PAGE_BYTES
 from paramedic.model.readings import HostReading, Identity, Unreadable
 from paramedic.sense.holders import Holders
 
@@ -60,7 +61,7 @@ class HostMemory:
         reading = self._pressed(tightest, scope)
         if not (is_suspect or _is_notable(reading)):
             return reading
-        return replace(reading, holders=self._holders.beside(masters, scope, reading.total_bytes, now))
+        return reading._replace(holders=self._holders.beside(masters, scope, reading.total_bytes, now))
 
     def _machine(self, now: float) -> HostReading | Unreadable:
         """/proc/meminfo and /proc/vmstat."""
@@ -95,7 +96,7 @@ class HostMemory:
         if self._container is None:
             return machine
         kills = _or_unreadable(oom_kills_of(self._container), f"{self._container} does not count its OOM kills")
-        return replace(machine, oom_kills=kills)
+        return machine._replace(oom_kills=kills)
 
     def _resolve(self, masters: frozenset[Identity], total_bytes: int, now: float) -> None:
         """Which limited cgroups the stack is in; without a stack to look at, the agent, its own unit left out."""
@@ -127,8 +128,7 @@ class HostMemory:
         if usage.swap_limit is not None and usage.swap_limit < swap_total:
             swap_total = usage.swap_limit
             swap_free = min(swap_free, max(0, swap_total - usage.swap_used))
-        return replace(
-            machine,
+        return machine._replace(
             total_bytes=usage.limit,
             available_bytes=left,
             swap_total_bytes=swap_total,
@@ -143,8 +143,7 @@ class HostMemory:
         whole_machine = f"{self._proc.root}/{PRESSURE}"
         text, files = (pressure_of(scope), (f"{scope.folder}/memory.pressure", whole_machine)) if scope else (None, ())
         found = stalls(text if text is not None else self._proc.text(PRESSURE) or "")
-        return replace(
-            reading,
+        return reading._replace(
             some_avg10=found.get("some avg10", _NO_PSI),
             some_avg60=found.get("some avg60", _NO_PSI),
             full_avg10=found.get("full avg10", _NO_PSI),

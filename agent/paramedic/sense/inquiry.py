@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from paramedic.host import supervisor_rpc, unlinked
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from paramedic.host import clock, supervisor_rpc, unlinked
 from paramedic.host.proc import Proc, readable
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
@@ -14,8 +18,24 @@ from paramedic.sense.programs import Programs
 SHORT_DEADLINE_S = 1.0
 MOST_PROGRAMS = 1024
 MOST_NAME = 200
-_ASKED = ("supervisor.getState", "supervisor.getPID", "supervisor.getIdentification", "supervisor.getAllProcessInfo")
+_ASKED: supervisor_rpc.Methods = tuple(
+    (f"supervisor.{name}", ()) for name in ("getState", "getPID", "getIdentification", "getAllProcessInfo")
+)
+_SAYS_NOTHING = (OSError, supervisor_rpc.RpcFailure, LookupError, TypeError, ValueError, AttributeError)
 Answer = tuple[RpcReading | Unreadable, Silence | None, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is read of a daemon while its answer is on its way, and where it listens.
+
+    `link` is what the answer comes by, or why it was not asked (None: it just ended); `via` is the path.
+    """
+
+    reading: SupervisorReading
+    listening: Listener
+    link: socket.socket | Exception | None
+    via: str = ""
 
 
 class Inquiry:
@@ -24,37 +44,60 @@ class Inquiry:
     def __init__(self, proc: Proc, programs: Programs) -> None:
         self._proc, self._programs = proc, programs
         self._listening = Listening(proc)
+        self._kept = supervisor_rpc.Kept()
 
-    def ask(self, reading: SupervisorReading, listening: Listener, known: SupervisorKnown, now: float) -> Answer:
-        """(its answer, its silence, the logs of its programs). A stopped process is not asked: it cannot answer."""
+    @property
+    def _deadline_s(self) -> float:
+        return SHORT_DEADLINE_S if self._listening.is_silent else supervisor_rpc.DEADLINE_S
+
+    def ask(self, reading: SupervisorReading, listening: Listener) -> Asking:
+        """Send the question. A stopped process is not asked: it cannot answer."""
         conf, daemon = reading.conf, reading.daemon
         stat = self._proc.stat(daemon.pid) if daemon else None
-        if daemon is None or stat is None:
+        if stat is None:
+            return Asking(reading, listening, None)
+        if stat.state in ("T", "t"):
+            return Asking(reading, listening, supervisor_rpc.Silent("its process is stopped"))
+        try:
+            with unlinked.reached(reading, self._proc) as (place, via):
+                user, deadline_s = (conf.username, conf.password), self._deadline_s
+                link = supervisor_rpc.ask(place, _ASKED, *user, deadline_s, reading.uid)
+            return Asking(reading, listening, link, via)
+        except (OSError, supervisor_rpc.RpcFailure) as error:
+            return Asking(reading, listening, error)
+
+    def hear(self, asking: Asking, known: SupervisorKnown, now: float) -> Answer:
+        """(its answer, its silence, the logs of its programs)."""
+        reading, link = asking.reading, asking.link
+        daemon, deadline_s = reading.daemon, self._deadline_s
+        if daemon is None or link is None:
             return Unreadable("it just ended"), None, ()
         try:
-            if stat.state in ("T", "t"):
-                raise supervisor_rpc.Silent("its process is stopped")
-            with unlinked.reached(reading, self._proc) as (place, via):
-                deadline = SHORT_DEADLINE_S if self._listening.is_silent else supervisor_rpc.DEADLINE_S
-                asked: list[tuple[str, tuple[object, ...]]] = [(name, ()) for name in _ASKED]
-                answer = supervisor_rpc.call(place, asked, conf.username, conf.password, deadline, reading.uid)
-            state, pid, identifier, rows = answer
-            if len(rows) > MOST_PROGRAMS:
-                raise ValueError(f"it tells of {len(rows)} programs: that is no supervisord")
-            ports, logs = (
-                dict(known.ports),
-                [str(row.get(f"{s}_logfile") or "") for row in rows for s in ("stdout", "stderr")],
-            )
-            programs = tuple(self._programs.read(row, conf, ports, daemon, now) for row in rows)
+            if isinstance(link, Exception):
+                raise link
+            answer = supervisor_rpc.results(link, clock.monotonic() + deadline_s, deadline_s, self._kept)
+            told = self._told(answer, asking.via, reading, known, now)
             self._listening.answered()
-            told, name = readable(str(state["statename"]))[:32], readable(str(identifier))[:MOST_NAME]
-            return RpcReading(via, told, int(pid), name, programs), None, tuple(logs)
+            return told
         except supervisor_rpc.Stopping:
             self._listening.answered()
             return RpcReading("", "shutting down or restarting", 0, "", ()), None, ()
         except supervisor_rpc.Silent as silent:
-            silence = self._listening.missed(daemon, now, listening.waiting, known.children)
+            silence = self._listening.missed(daemon, now, asking.listening.waiting, known.children)
             return Unreadable(str(silent)), silence, ()
-        except (OSError, supervisor_rpc.RpcFailure, LookupError, TypeError, ValueError, AttributeError) as error:
+        except _SAYS_NOTHING as error:
             self._listening.answered()
             return Unreadable(getattr(error, "strerror", None) or str(error)), None, ()
+
+    def _told(
+        self, answer: list[Any], via: str, reading: SupervisorReading, known: SupervisorKnown, now: float
+    ) -> Answer:
+        """Raises what `_SAYS_NOTHING` names where it is no answer of a supervisord."""
+        state, pid, identifier, rows = answer
+        if reading.daemon is None or len(rows) > MOST_PROGRAMS:
+            raise ValueError(f"it tells of {len(rows)} programs: that is no supervisord")
+        logs = tuple(str(row.get(f"{stream}_logfile") or "") for row in rows for stream in ("stdout", "stderr"))
+        ports, daemon = dict(known.ports), reading.daemon
+        programs = tuple(self._programs.read(row, reading.conf, ports, daemon, now) for row in rows)
+        told, name = readable(str(state["statename"]))[:32], readable(str(identifier))[:MOST_NAME]
+        return RpcReading(via, told, int(pid), name, programs), None, logs

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from paramedic.host import clock
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, MemoryReading, Unreadable
 
 NEW_S = 0.02
-GROWN = 0.1
+GROWN, MOVED = 0.1, 0.01
+UNMOVED = 0.1
 _NOT_YET = Unreadable("its PSS and USS were not read yet")
 _NOT_ALLOWED = Unreadable("its PSS and USS may not be read as this user")
 
@@ -19,8 +20,9 @@ class Rollups:
     """smaps_rollup of many processes in turn: first the never read, then what changed most, then the oldest reading.
 
     It costs about 12 ms of CPU time per GiB resident, and holds up the process it reads while that maps memory. So a
-    look spends `each_look_s` on it, where nothing grew or shrank no more than `share` of the time since the last one;
-    a process that costs more is paid off by the looks after it. Those that were never read may take `new_s` of a look.
+    look spends `each_look_s` on it, where nothing grew or shrank no more than `share` of the time since the last one,
+    and where no RSS moved by a hundredth a tenth of that: then it is what others share with them that can have changed.
+    A process that costs more is paid off by the looks after it. Those that were never read may take `new_s` of a look.
     """
 
     def __init__(self, proc: Proc, each_look_s: float, new_s: float = NEW_S, share: float = math.inf) -> None:
@@ -29,7 +31,7 @@ class Rollups:
         self._each_look_s = each_look_s
         self._left_s = each_look_s
         self._share, self._looked_at = share, -math.inf
-        self._read: dict[Identity, tuple[MemoryReading, int]] = {}
+        self._read: dict[Identity, tuple[MemoryReading, int]] = {}  # with the RSS that the looks knew by then
         self._denied: set[Identity] = set()
 
     def refresh(self, resident: Mapping[Identity, int], now: float) -> None:
@@ -38,20 +40,23 @@ class Rollups:
             self._read = {identity: kept for identity, kept in self._read.items() if identity in resident}
         self._denied &= resident.keys()
         unread = [one for one in resident if one not in self._read and one not in self._denied]
-        self._take(unread, self._new_s, now)
-        has_changed = any(self._has_changed(one, rss) for one, rss in resident.items())
-        earned_s = self._each_look_s if has_changed else min(self._each_look_s, self._share * (now - self._looked_at))
+        if unread:
+            self._take(unread, resident, self._new_s, now)
+        moved = {one for one, rss in resident.items() if self._has_changed(one, rss, MOVED)}
+        grown = {one for one in moved if self._has_changed(one, resident[one], GROWN)}
+        share = self._share if moved else self._share * UNMOVED
+        earned_s = self._each_look_s if grown else min(self._each_look_s, share * (now - self._looked_at))
         self._looked_at = now
         self._left_s = min(self._left_s + earned_s, self._each_look_s)
         if self._left_s > 0 and self._read:
-            self._left_s -= self._take(self._by_urgency(resident, now), self._left_s, now)
+            self._left_s -= self._take(self._by_urgency(grown, now), resident, self._left_s, now)
 
-    def _has_changed(self, one: Identity, rss_bytes: int) -> bool:
-        """Whether it grew or shrank notably since it was read."""
+    def _has_changed(self, one: Identity, rss_bytes: int, share: float) -> bool:
+        """Whether it grew or shrank by more than this share since it was read."""
         kept = self._read.get(one)
-        return kept is not None and abs(rss_bytes - kept[1]) > GROWN * kept[1]
+        return kept is not None and abs(rss_bytes - kept[1]) > share * kept[1]
 
-    def _take(self, wanted: Sequence[Identity], budget_s: float, now: float) -> float:
+    def _take(self, wanted: Sequence[Identity], resident: Mapping[Identity, int], budget_s: float, now: float) -> float:
         """Read one after the other until the budget is used up; what it took."""
         began, spent = clock.cpu(), 0.0
         for identity in wanted:
@@ -60,17 +65,16 @@ class Rollups:
             found = self._proc.rollup(identity.pid)
             if found is not None and self._proc.is_alive(identity):
                 reading = MemoryReading(found.pss_bytes, found.uss_bytes, found.swap_bytes, now)
-                self._read[identity] = (reading, found.rss_bytes)
+                self._read[identity] = (reading, resident[identity])
             elif self._proc.is_alive(identity):
                 self._denied.add(identity)
             spent = clock.cpu() - began
         return spent
 
-    def _by_urgency(self, resident: Mapping[Identity, int], now: float) -> list[Identity]:
+    def _by_urgency(self, grown: Set[Identity], now: float) -> list[Identity]:
         """Those that were not read in this look: the grown or shrunk first, then by the age of their reading."""
-        old = [one for one, (reading, _) in self._read.items() if reading.read_at < now]
-
-        return sorted(old, key=lambda one: (not self._has_changed(one, resident[one]), self._read[one][0].read_at))
+        old = [(reading.read_at, one) for one, (reading, _) in self._read.items() if reading.read_at < now]
+        return [one for _, one in sorted(old, key=lambda row: (row[1] not in grown, row[0]))]
 
     def of(self, identity: Identity) -> MemoryReading | Unreadable:
         """The latest reading; its age is part of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import math
 import os
 import re
@@ -14,7 +15,8 @@ from typing import Any
 
 from paramedic.host import clock, inet
 from paramedic.host.daphne_lock import lock_of, stranger_in
-from paramedic.host.proc import Proc, Stat, readable
+from paramedic.host.proc import Proc, readable
+from paramedic.host.stat_text import Stat
 from paramedic.model.readings import Identity, Unreadable
 from paramedic.model.stack import ProgramConf, SupervisorConf
 from paramedic.model.supervision import OrphanReading, PortHeld, ProgramReading
@@ -68,14 +70,13 @@ class Programs:
             self._daemon = daemon
             self._starts.clear()
             self._since.clear()
-        group, name = (readable(str(row[key]))[:MOST_NAME] for key in ("group", "name"))
+        group, name = readable(str(row["group"]))[:MOST_NAME], readable(str(row["name"]))[:MOST_NAME]
         full = name if group == name else f"{group}:{name}"
         child, state = self._child(int(row["pid"]), daemon), readable(str(row["statename"]))[:32]
         identity = child.identity if child else None
-        age_s = self._proc.age_s(identity) if identity else max(0.0, float(row["now"]) - float(row["start"]))
-        stats = [child, *map(self._proc.stat, self._proc.tree(child.identity.pid)[1:])] if child else []
-        self._trees[full] = {stat.identity: stat.rss_bytes for stat in stats if stat is not None and stat.is_alive}
-        tree = list(self._trees[full])
+        age_s = self._proc.age_s(identity) if identity else max(0.0, clock.wall() - float(row["start"]))
+        resident = self._trees[full] = self._resident(child)
+        tree = list(resident)
         section = conf.program(full)
         startsecs = section.startsecs if section else 1.0
         starts = self._count(full, int(row["start"]), now)
@@ -89,7 +90,7 @@ class Programs:
             spawnerr=spawnerr,
             age_s=age_s,
             processes=len(tree),
-            rss_bytes=sum(self._trees[full].values()) if tree else Unreadable("it does not run"),
+            rss_bytes=sum(resident.values()) if tree else Unreadable("it does not run"),
             memory=self._rollups.sum_of(tree),
             connections=self._connections(ports, now) if identity else Unreadable("it does not run"),
             ports=ports,
@@ -103,6 +104,17 @@ class Programs:
         """The process, if it is the daemon's own child: a daemon may be a user's, and could name any pid."""
         stat = self._proc.stat(pid) if pid > 0 else None
         return stat if stat and stat.is_alive and stat.ppid == daemon.pid else None
+
+    def _resident(self, child: Stat | None) -> dict[Identity, int]:
+        """RSS in bytes of the process and everything it started."""
+        if child is None:
+            return {}
+        found = {child.identity: child.rss_bytes}
+        for pid in self._proc.tree(child.identity.pid)[1:]:
+            stat = self._proc.stat(pid)
+            if stat is not None and stat.is_alive:
+                found[stat.identity] = stat.rss_bytes
+        return found
 
     def _count(self, name: str, start: int, now: float) -> int:
         """How many starts were seen lately, beyond the one that was found at the first look."""
@@ -194,9 +206,10 @@ def with_orphans(program: ProgramReading, orphans: tuple[OrphanReading, ...]) ->
     names = {orphan.child.identity: orphan.child.program for orphan in orphans}
     if held is None or held.holder.identity not in names:
         return program
-    return replace(program, port_held=replace(held, orphan=names[held.holder.identity]))
+    return program._replace(port_held=replace(held, orphan=names[held.holder.identity]))
 
 
+@functools.lru_cache(maxsize=256)
 def ports_of(command: str) -> tuple[int, ...]:
     """The TCP ports a command line names behind the usual options: `-p 8001`, `--bind 0.0.0.0:80`, `tcp:port=80`."""
     try:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from paramedic.host import files
 from paramedic.host.proc import Proc
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SocketKnown
-from paramedic.model.readings import Holder, PathKind, PathReading, Unreadable
+from paramedic.model.readings import Holder, Identity, PathKind, PathReading, Unreadable
 from paramedic.model.stack import SocketEntry
 from paramedic.model.supervision import SocketReading
 from paramedic.sense import path as at
+
+IN_TREE_FOR_S = 60.0
 
 
 class SocketSensor:
@@ -21,9 +24,10 @@ class SocketSensor:
         self.entry = entry
         self._proc = proc
         self._holders = at.Holders(proc)
+        self._in_tree: tuple[object, float] = (None, 0.0)
 
-    def read(self, known: SocketKnown | None, seen: Sequence[Listener]) -> SocketReading | Unreadable:
-        """What is known of it now; raises OSError where its folder may not be looked into."""
+    def read(self, known: SocketKnown | None, seen: Sequence[Listener], now: float = 0.0) -> SocketReading | Unreadable:
+        """What is known of it at monotonic `now`; raises OSError where its folder may not be looked into."""
         path = files.look(self.entry.path)
         bound = at.named(self.entry.path, seen)
         listener = self._listener(path, known, seen)
@@ -31,7 +35,7 @@ class SocketSensor:
             holders = [str(self._holders.of(one.socket_inode) or "somebody") for one in bound]
             return Unreadable(f"several still listen under the name {self.entry.path}: {'; '.join(holders)}")
         owner = self._holders.of(listener.socket_inode) if listener else None
-        if owner is not None and not at.sees_same_folder(owner.identity.pid, self.entry.path, self._proc):
+        if owner is not None and not self._is_in_our_tree(owner.identity, now):
             return Unreadable(f"{owner} listens under that name in another file system tree, e.g. a container")
         if listener is not None and owner is None:
             return Unreadable(f"not allowed to see who listens on {self.entry.path}")
@@ -68,6 +72,15 @@ class SocketSensor:
         if standing and not at.is_relayed(self.entry.path, path, named, seen, self._holders):
             return standing[0]
         return bound[0] if len(bound) == 1 else None
+
+    def _is_in_our_tree(self, owner: Identity, now: float) -> bool:
+        """Whether it finds our folder at that place; once that was seen it is looked at again in a minute."""
+        stands = (owner, files.inode_of(os.path.dirname(self.entry.path)))
+        if stands != self._in_tree[0] or now >= self._in_tree[1]:
+            if not at.sees_same_folder(owner.pid, self.entry.path, self._proc):
+                return False
+            self._in_tree = (stands, now + IN_TREE_FOR_S)
+        return True
 
     def _is_of(self, listener: Listener, known: SocketKnown) -> bool:
         holder = self._holders.of(listener.socket_inode)

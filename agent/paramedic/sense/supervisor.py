@@ -22,7 +22,7 @@ from paramedic.model.stack import SupervisorConf, SupervisorEntry
 from paramedic.model.supervision import ChildRecord, OrphanReading, RpcReading, SupervisorReading
 from paramedic.sense import path as at
 from paramedic.sense.condition import Logs, Pidfiles, denied, owner_of
-from paramedic.sense.inquiry import Answer, Inquiry
+from paramedic.sense.inquiry import Answer, Asking, Inquiry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.programs import Programs, with_orphans
 from paramedic.sense.rivals import keeper_of, rivals_of, without_strangers
@@ -32,6 +32,7 @@ from paramedic.sense.trace import trace_of
 WALK_AGAIN_S = 600.0
 LOOK_AGAIN_S = 10.0
 ANSWERED_S = 0.1
+Reading = SupervisorReading | Unreadable
 Walk = Callable[[], list[Row]]
 Listeners = Callable[[], list[Listener]]
 
@@ -88,6 +89,10 @@ class SupervisorSensor:
         self, known: SupervisorKnown, listeners: Listeners, walk: Walk, now: float
     ) -> SupervisorReading | Unreadable:
         """Everything about the daemon at monotonic time `now`; `walk` is called only where it must be."""
+        return self.hear(self.ask(known, listeners, walk, now), known, now)
+
+    def ask(self, known: SupervisorKnown, listeners: Listeners, walk: Walk, now: float) -> Asking | Reading:
+        """As `read`, up to the question to the daemon, which is on its way then."""
         rows = self._find(walk, now)
         try:
             conf = self.conf()
@@ -107,7 +112,16 @@ class SupervisorSensor:
         daemon = self._daemons[0] if len(self._daemons) == 1 else self._stopped_one(conf, seen)
         if daemon is None:
             return self._without_daemon(conf, path, seen, known)
-        return self._of_daemon(daemon, conf, path, seen, known, now)
+        reading, listening = self._of_daemon(daemon, conf, path, seen, known)
+        if listening is None or conf.socket is None:
+            return reading._replace(orphans=self._orphans(known, conf, daemon, set()))
+        return self._inquiry.ask(reading, listening)
+
+    def hear(self, asking: Asking | Reading, known: SupervisorKnown, now: float) -> Reading:
+        """As `read`, from there on."""
+        if not isinstance(asking, Asking):
+            return asking
+        return self._with_answer(asking.reading, self._inquiry.hear(asking, known, now), known)
 
     def _stopped_one(self, conf: SupervisorConf, seen: Sequence[Listener]) -> Identity | None:
         """Of several, the one that listens while it is stopped (state T): it must go on before anybody is judged.
@@ -193,9 +207,8 @@ class SupervisorSensor:
         path: PathReading,
         seen: Sequence[Listener],
         known: SupervisorKnown,
-        now: float,
-    ) -> SupervisorReading:
-        """The one daemon of this conf: where it listens, what stands at its path, what it answers."""
+    ) -> tuple[SupervisorReading, Listener | None]:
+        """The one daemon of this conf: what stands at its path, and where it listens."""
         listening = self._listening(daemon, conf, seen)
         live = listening.file_inode if listening else None
         uid, gid = self._proc.ids(daemon.pid)
@@ -222,9 +235,7 @@ class SupervisorSensor:
             folder=known.folder,
             owner=owner_of(conf, (uid or 0, gid or 0)),
         )
-        if listening is None or conf.socket is None:
-            return replace(reading, orphans=self._orphans(known, conf, daemon, set()))
-        return self._with_answer(reading, self._inquiry.ask(reading, listening, known, now), known)
+        return reading, listening
 
     def _with_answer(self, reading: SupervisorReading, answer: Answer, known: SupervisorKnown) -> SupervisorReading:
         conf, daemon = reading.conf, reading.daemon
@@ -234,14 +245,13 @@ class SupervisorSensor:
         is_own = reading.path.inode == reading.listening_inode
         barred = denied(conf.socket, reading.path, conf, reading.owner) if reading.is_reached and conf.socket else None
         if daemon is None or conf.socket is None or not isinstance(rpc, RpcReading):
-            return replace(reading, rpc=rpc, silence=silence, orphans=orphans, denied=barred)
+            return reading._replace(rpc=rpc, silence=silence, orphans=orphans, denied=barred)
         if rpc.state == "RUNNING":
             self._well_at = clock.wall() - ANSWERED_S
         named = tuple(with_orphans(program, orphans) for program in programs)
         self._must_look = any(p.port_held or p.starts or p.state in ("BACKOFF", "FATAL") for p in named)
-        return replace(
-            reading,
-            rpc=rpc if named == programs else replace(rpc, programs=named),
+        return reading._replace(
+            rpc=rpc if named == programs else rpc._replace(programs=named),
             silence=silence,
             orphans=orphans,
             denied=barred,

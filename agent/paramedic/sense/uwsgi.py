@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from paramedic.host import clock, recipe
 from paramedic.host.children import Children
-from paramedic.host.proc import TICKS_PER_S, Proc, readable, refuse_exhaustion
+from paramedic.host.proc import Proc, readable, refuse_exhaustion
+from paramedic.host.stat_text import TICKS_PER_S
 from paramedic.host.uwsgi_processes import runs_uwsgi
 from paramedic.host.uwsgi_stats import DEADLINE_S, Stats, stats_socket_inode
 from paramedic.model.facts import UwsgiKnown
@@ -166,7 +167,7 @@ class UwsgiSensor:
                 found.append(gone._replace(accepting=False))
             else:
                 identity, rss_bytes = child
-                age_s = max(0.0, now - identity.start_ticks / TICKS_PER_S)
+                age_s = max(0.0, round(now - identity.start_ticks / TICKS_PER_S, 2))
                 found.append(WorkerReading(*one[:-1], identity, age_s, rss_bytes, memory_of(identity)))
         return tuple(found)
 
