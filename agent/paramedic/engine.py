@@ -11,19 +11,16 @@ from datetime import UTC, tzinfo
 
 from paramedic import decide, incident, schedule, verify
 from paramedic.decide import Case, Situation
-from paramedic.evaluate import Judge, View, when_gone
+from paramedic.evaluate import View
 from paramedic.evaluate.compile import Past
 from paramedic.incident import Course, Event, Key
+from paramedic.judging import look, skipped_now
 from paramedic.mind import Book, Mind, processes_of, remembered
-from paramedic.model.facts import Facts, Subject
+from paramedic.model.facts import Facts
 from paramedic.model.record import Act, Attempt, Hold, Incident, Orders, Phase, RuleState, Truth, Verdict
-from paramedic.track import track
 
 LONGEST_STEP_INTERVALS = 3.0
 LONGEST_STEP_S = 15.0
-CARRIED_ON_S = 3 * 3600.0
-QUIET = RuleState()
-_WAITS = ("in flight", "one at a time", "max_targets", "stale sample", "settling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     by_incident = _by_incident(attempts, mind)
     slots, due = schedule.step(book.by_name.values(), mind.slots, facts.wall, stance.zone, stance.host)
     view = View(facts, past)
-    rules, verdicts, untold = _look(mind, book, view, stance, due, by_incident)
+    rules, verdicts, untold = look(mind, book, view, stance.longest_step_s, due, by_incident)
     if not (rules or mind.incidents):
         return _quiet(replace(mind, attempts=attempts, slots=slots), book, view, judged, due)
     calendars = {name for name, policy in book.by_name.items() if policy.at is not None}
@@ -76,7 +73,7 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     course = Course(rules, verdicts, by_incident, facts, mind.serial, calendars, spent)
     incidents, closed = incident.open_and_close(mind.incidents, course)
     rules = {
-        key: rule for key, rule in _new_rounds(mind, incidents, rules, facts).items() if rule.phase is not QUIET.phase
+        key: rule for key, rule in _new_rounds(mind, incidents, rules, facts).items() if rule.phase is not Phase.QUIET
     }
     processes, restarts = processes_of(mind, facts)
     now = facts.monotonic
@@ -101,7 +98,7 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
         changed=(*closed, *(one for key, one in incidents.items() if mind.incidents.get(key) != one)),
         held=_new_holds(mind.holds, holds, incidents),
         events=(*_farewells(closed, by_incident, stance.orders), *events),
-        skipped=_skipped(book, view, due, rules),
+        skipped=skipped_now(book, view, due, rules),
     )
 
 
@@ -110,7 +107,7 @@ def _quiet(mind: Mind, book: Book, view: View, judged: tuple[Attempt, ...], due:
     processes, restarts = processes_of(mind, view.facts)
     kept, trips = remembered(mind.attempts, view.facts, book, ()), _trips(mind, {}, view.facts)
     after = Mind({}, {}, kept, {}, mind.serial, processes, restarts, trips, mind.slots)
-    return Thought(after, {}, (), judged, (), (), (), _skipped(book, view, due, {}))
+    return Thought(after, {}, (), judged, (), (), (), skipped_now(book, view, due, {}))
 
 
 def _farewells(
@@ -147,76 +144,6 @@ def _by_incident(attempts: Sequence[Attempt], mind: Mind) -> dict[str, list[Atte
         if attempt.incident in found:
             found[attempt.incident].append(attempt)
     return found
-
-
-def _look(
-    mind: Mind,
-    book: Book,
-    view: View,
-    stance: Stance,
-    due: frozenset[str],
-    by_incident: Mapping[str, Sequence[Attempt]],
-) -> tuple[dict[Key, RuleState], dict[Key, Verdict], set[Key]]:
-    """Evaluate and track every policy on every subject it watches, those that vanished included.
-
-    What is quiet and not true stays quiet without a word: that is nearly everything, in nearly every pass.
-    """
-    states: dict[str, dict[Subject, RuleState]] = {}
-    for (name, subject), state in mind.rules.items():
-        states.setdefault(name, {})[subject] = state
-    rules: dict[Key, RuleState] = {}
-    verdicts: dict[Key, Verdict] = {}
-    untold: set[Key] = set()
-    now, longest = view.facts.monotonic, stance.longest_step_s
-    for judge in book.judges:
-        policy, starts = judge.policy, judge.starts
-        mine = states.get(policy.name, {})
-        is_asked, watched = policy.at is None or policy.name in due, view.facts.of_kind(policy.watch)
-        looked = [
-            found for found in watched if (mine and found.subject in mine) or (is_asked and starts(found, view) is True)
-        ]
-        if policy.name in book.waited_for:
-            untold |= {(policy.name, found.subject) for found in watched if starts(found, view) is None}
-        if not (looked or mine):
-            continue
-        for subject in (*(found.subject for found in looked), *(s for s in mine if s not in view.facts.subjects)):
-            key, state = (policy.name, subject), mine.get(subject, QUIET)
-            verdict = _verdict(judge, subject, state, view)
-            if policy.at is not None and state.phase is not Phase.QUIET:
-                verdict = _carried_on(mind, key, verdict, by_incident, view.facts.wall)
-            rules[key] = track(state, verdict.truth, policy.for_s, policy.keep_s, now, longest)
-            verdicts[key] = verdict
-    return rules, verdicts, untold
-
-
-def _skipped(book: Book, view: View, due: frozenset[str], rules: Mapping[Key, RuleState]) -> dict[Key, Verdict]:
-    """The calendar policies that were asked now and found nothing to do, with what made it so."""
-    return {
-        (judge.policy.name, found.subject): judge.verdict(found, view)
-        for judge in book.judges
-        if judge.policy.name in due
-        for found in view.facts.of_kind(judge.policy.watch)
-        if (judge.policy.name, found.subject) not in rules and judge.watches(found, view) is not False
-    }
-
-
-def _verdict(judge: Judge, subject: Subject, state: RuleState, view: View) -> Verdict:
-    found = view.facts.subjects.get(subject)
-    if found is None:
-        return when_gone(subject, view.facts)
-    return judge.verdict(found, view, state.phase in (Phase.FIRING, Phase.RESOLVING))
-
-
-def _carried_on(
-    mind: Mind, key: Key, verdict: Verdict, by_incident: Mapping[str, Sequence[Attempt]], wall: float
-) -> Verdict:
-    """What a calendar policy began goes on while it waits for an outcome or its turn, and climbs while it is needed."""
-    mine, hold = mind.incidents.get(key), mind.holds.get(key)
-    if mine is not None and any(attempt.status.is_open for attempt in by_incident.get(mine.id, ())):
-        return verdict if verdict.truth is Truth.YES else Verdict(Truth.UNKNOWN, verdict.evidence)
-    is_its_time = mine is not None and abs(wall - mine.opened) < CARRIED_ON_S
-    waits = is_its_time and (hold is None or hold.guard in _WAITS)
-    return verdict if waits and verdict.truth is Truth.YES else Verdict(Truth.NO, verdict.evidence)
 
 
 def _spent(

@@ -147,6 +147,8 @@ def remembered(
     A breaker is read off its attempts, with trials up to a day or a period apart: those of limited policies are few,
     and kept for three weeks.
     """
+    if not attempts:
+        return ()
     shortest = max(REMEMBERED_S, max((policy.cooldown_s for policy in book.by_name.values()), default=0.0))
     limited = {name for name, policy in book.by_name.items() if policy.limit.count}
 
@@ -158,21 +160,19 @@ def remembered(
     return tuple(attempt for attempt in attempts if is_needed(attempt))
 
 
-def processes_of(mind: Mind, facts: Facts) -> tuple[dict[Subject, Identity], dict[Subject, float]]:
+def processes_of(mind: Mind, facts: Facts) -> tuple[Mapping[Subject, Identity], dict[Subject, float]]:
     """Who stands behind each subject, and when a later process than before was seen to have started."""
-    processes = dict(mind.processes)
     restarts = {s: at for s, at in mind.restarts.items() if facts.monotonic - at < RESTARTS_KEPT_S}
+    before, processes = mind.processes, dict[Subject, Identity]()
     for subject, found in facts.subjects.items():
         identity = found.identity
-        if identity is None or subject.kind == "orphan":
+        if identity is None or subject.kind == "orphan" or before.get(subject) == identity:
             continue
-        before = processes.get(subject)
-        if before is not None and before != identity:
+        processes[subject] = identity
+        if subject in before:
             age = found.fields.get("age", found.fields.get("uptime"))
             restarts[subject] = facts.monotonic - (age if isinstance(age, int | float) else 0.0)
-        if before != identity:
-            processes[subject] = identity
-    return processes, restarts
+    return {**before, **processes} if processes else before, restarts
 
 
 def _recalled(attempt: Attempt, now: float) -> Attempt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ class Preparation:
         self._boot_id = proc.boot_id()
         self._recorded: dict[str, Identity] = {}
         self.failures: dict[str, str] = {}
+        self._fresh_until: dict[str, float] = {}
         self._again_at: dict[str, float] = {}
         self._why: dict[str, str] = {}
 
@@ -39,9 +41,10 @@ class Preparation:
         for name, reading in sample.supervisor.items():
             if isinstance(reading, SupervisorReading) and _is_healthy(reading):
                 self._guard(name, reading.conf.socket, reading)
-                self._try(f"{name}: recipe", functools.partial(self._record, reading))
+                if self._recorded.get(reading.conf.name) != reading.daemon:
+                    self._try(f"{name}: recipe", functools.partial(self._record, reading))
         for name, uwsgi in sample.uwsgi.items():
-            if isinstance(uwsgi, UwsgiReading):
+            if isinstance(uwsgi, UwsgiReading) and self._recorded.get(f"uwsgi-{name}") != uwsgi.master:
                 self._try(f"{name}: recipe", functools.partial(self._record_uwsgi, uwsgi))
         for name, socket in sample.sockets.items():
             if isinstance(socket, SocketReading) and socket.is_reached:
@@ -58,7 +61,10 @@ class Preparation:
             return
         if reading.kept_inode != inode:
             self._try(f"{name}: keep-link", functools.partial(files.refresh_link, path, files.keep_link(path), inode))
-        self._try(f"{name}: protection", functools.partial(files.protect, path, inode, clock.wall(), FRESH_S))
+        now = clock.monotonic()
+        if now >= self._fresh_until.get(path, 0.0) or not reading.path.mode & stat.S_ISVTX:
+            self._try(f"{name}: protection", functools.partial(files.protect, path, inode, clock.wall(), FRESH_S))
+            self._fresh_until[path] = now + AGAIN_S
 
     def _try(self, what: str, step: Callable[[], None]) -> None:
         try:
@@ -82,8 +88,6 @@ class Preparation:
 
     def _keep(self, name: str, one: Identity, read: tuple[str, ...], observe: Callable[[], Recipe | None]) -> None:
         """Once for each process. What an earlier agent wrote of this very one stays: its conf may be another now."""
-        if self._recorded.get(name) == one:
-            return
         if clock.monotonic() < self._again_at.get(name, 0.0):
             raise OSError(errno.EAGAIN, self._why[name])
         path = recipe.path_of(self._settings.state_dir, name)

@@ -13,25 +13,26 @@ def host_subject(reading: HostReading | Unreadable) -> SubjectFacts:
     """The one subject of its kind; where nothing could be read every field is unknown for the same reason."""
     if isinstance(reading, Unreadable):
         return SubjectFacts(HOST, dict.fromkeys(KINDS["host"], Unknown(reading.reason)))
-    fields: dict[str, int | float | Unreadable] = {
+    fields: dict[str, Value] = {
         "memory.total": reading.total_bytes,
         "memory.available": reading.available_bytes,
         "memory.used_percent": reading.used_percent,
-        "memory.dirty": reading.dirty_bytes,
-        "memory.shmem": reading.shmem_bytes,
+        "memory.dirty": _value(reading.dirty_bytes),
+        "memory.shmem": _value(reading.shmem_bytes),
         "swap.free": reading.swap_free_bytes,
         "swap.used_percent": _swap_used(reading),
-        "swap.in": reading.swap_in,
-        "swap.out": reading.swap_out,
-        "pressure.memory.some_avg10": reading.some_avg10,
-        "pressure.memory.some_avg60": reading.some_avg60,
-        "pressure.memory.full_avg10": reading.full_avg10,
-        "oom_kills": reading.oom_kills,
+        "swap.in": _value(reading.swap_in),
+        "swap.out": _value(reading.swap_out),
+        "pressure.memory.some_avg10": _value(reading.some_avg10),
+        "pressure.memory.some_avg60": _value(reading.some_avg60),
+        "pressure.memory.full_avg10": _value(reading.full_avg10),
+        "oom_kills": _value(reading.oom_kills),
     }
-    values: dict[str, Value] = {
-        path: Unknown(value.reason) if isinstance(value, Unreadable) else value for path, value in fields.items()
-    }
-    return SubjectFacts(HOST, values, reading=reading, scope=reading.scope, holders=reading.holders)
+    return SubjectFacts(HOST, fields, reading=reading, scope=reading.scope, holders=reading.holders)
+
+
+def _value(read: float | Unreadable) -> Value:
+    return Unknown(read.reason) if isinstance(read, Unreadable) else read
 
 
 def _swap_used(reading: HostReading) -> float:
