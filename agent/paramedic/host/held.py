@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Set
 
 from paramedic.host.proc import PART_BYTES, Proc
 from paramedic.host.stat_text import Stat, stat_of
@@ -26,6 +27,7 @@ class HeldProc(Proc):
         super().__init__(root)
         self._fds: dict[str, int] = {}
         self._asked: set[str] = set()
+        self._up: float | None = None
         self._stats: dict[int, tuple[bytes, Stat | None]] = {}
 
     def stat(self, pid: int) -> Stat | None:
@@ -44,13 +46,24 @@ class HeldProc(Proc):
             return super().children(pid)
         return [int(word) for word in (self._bytes(only) or b"").split()]
 
+    def up(self) -> float:
+        """As Proc.up; one moment for all of a look, so that ages can be told from starts."""
+        if self._up is None:
+            self._up = super().up()
+        return self._up
+
     def let_go(self) -> None:
         """After a look."""
-        if self._fds.keys() - self._asked:
-            for name in self._fds.keys() - self._asked:
-                os.close(self._fds.pop(name))
-            self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
+        self._close_all_but(self._asked)
         self._asked.clear()
+        self._up = None
+
+    def _close_all_but(self, names: Set[str]) -> None:
+        others = self._fds.keys() - names
+        for name in others:
+            os.close(self._fds.pop(name))
+        if others:
+            self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
 
     def _bytes(self, name: str) -> bytes | None:
         if name.rpartition("/")[2] not in _HELD:
@@ -70,8 +83,7 @@ class HeldProc(Proc):
             fd = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._asked.clear()
-                self.let_go()
+                self._close_all_but(set())
             return super()._bytes(name)
         self._fds[name] = fd
         return self._read(name, fd) or super()._bytes(name)

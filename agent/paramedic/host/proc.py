@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from paramedic.host.stat_text import PAGE_BYTES, TICKS_PER_S, Stat, stat_of
-from paramedic.model.readings import Identity
+from paramedic.host.stat_text import PAGE_BYTES, Stat, stat_of
+from paramedic.model.readings import Identity, age_s
 
 PART_BYTES = 1 << 13
 # A process may let its arguments and environment be as large as its address space (prctl(2), PR_SET_MM).
@@ -106,8 +106,12 @@ class Proc:
         return self.identify(identity.pid) == identity
 
     def age_s(self, identity: Identity) -> float:
-        """Seconds since its start, on the boot-time clock that start ticks count in hundredths."""
-        return max(0.0, round(time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / TICKS_PER_S, 2))
+        """Seconds since its start."""
+        return age_s(identity, self.up())
+
+    def up(self) -> float:
+        """Seconds since the host booted, suspended ones too: the clock that start ticks count."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def cmdline(self, pid: int) -> tuple[str, ...] | None:
         """The argument vector; a process that rewrote it has trailing empty words, which are dropped.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from paramedic.host import inodes, sock_diag
@@ -20,7 +21,7 @@ _MESSAGE = struct.Struct("=BBBBIII")
 _SHOWN = _SHOW_NAME | _SHOW_VFS | _SHOW_RQLEN
 _ANY = 0xFFFFFFFF
 _REQUEST = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, _SHOWN, _ANY, _ANY)
-_last: tuple[int, dict[bytes, Listener]] = (0, {})  # most sockets are told in the same bytes again
+_last: tuple[tuple[int, list[bytes]], tuple[Listener, ...]] = ((0, []), ())
 
 
 class Listener(NamedTuple):
@@ -36,14 +37,17 @@ class Listener(NamedTuple):
     is_stream: bool = True
 
 
-def listeners() -> list[Listener]:
-    """All listening Unix sockets with a file; raises OSError where the kernel has no unix_diag."""
+def listeners() -> Sequence[Listener]:
+    """All listening Unix sockets with a file; the very same tuple while the kernel tells the same.
+
+    Raises OSError where it has no unix_diag.
+    """
     global _last
-    known, last = inodes.known(), _last
-    told = last[1] if last[0] == known else {}
-    found = {body: told.get(body) or _listener(body) for body in sock_diag.dump(_REQUEST)}
-    _last = (known, found)
-    return [listener for listener in found.values() if listener.file_inode]
+    last, told = _last, (inodes.known(), list(sock_diag.dump(_REQUEST)))
+    if told != last[0]:
+        found = (_listener(body) for body in told[1])
+        last = _last = (told, tuple(one for one in found if one.file_inode))
+    return last[1]
 
 
 def _listener(body: bytes) -> Listener:

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from paramedic.host import clock, files
@@ -114,7 +114,7 @@ def _file_inode(path: str) -> int | None:
     return None
 
 
-def _relative(address: str, stands: int | None, seen: list[Listener]) -> int | None:
+def _relative(address: str, stands: int | None, seen: Sequence[Listener]) -> int | None:
     """The socket at this path that was bound by a relative name, such as `stats = run.stats` after a chdir."""
     ours = (x for x in seen if x.file_inode == stands and not x.name.startswith("/"))
     return next((x.socket_inode for x in ours if address.endswith(f"/{os.path.basename(x.name)}")), None)

@@ -1,4 +1,4 @@
-"""The samples of many passes in one compressed block: a column for each field, a constant where it did not change."""
+"""The samples of many passes in one compressed block: a column for each field, one value where it did not change."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from paramedic.journal.readings import (
+    ID,
     Beside,
     beside_of,
     beside_to_json,
@@ -20,13 +21,15 @@ from paramedic.journal.readings import (
 )
 from paramedic.journal.store import Journal
 from paramedic.model.facts import Facts, Subject, SubjectFacts, Unknown
+from paramedic.model.readings import USER_HZ, Identity, age_s
 
 BLOCK_S = 60.0
 MOST_WAITING = 12
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
-ABSENT = "~absent"
+ABSENT, AGED, CONSTANT = "~absent", "~aged", "="
 FAST = 3  # of zlib: a sixth larger than its usual 6, in a third of the time
 Document = dict[str, Any]
+Row = tuple[object, ...]
 
 
 class Stretch:
@@ -36,53 +39,87 @@ class Stretch:
 
     def __init__(self, begins: int, paths: tuple[str, ...], beside: Beside) -> None:
         self.begins, self.paths, self.beside = begins, paths, beside
-        self.rows: list[tuple[object, ...]] = []
+        self.rows: list[Row] = []
 
 
 class Block:
-    """Passes of one boot: while they wait for the disk a row for each subject, on the disk a column for each field."""
+    """Passes of one boot: while they wait for the disk a row for each subject, on the disk a column for each field.
+
+    How old a process was is not kept: that follows from when it started and how long the host was `up` in each pass.
+    """
 
     def __init__(self, boot_id: str = "") -> None:
         self._boot_id = boot_id
         self.walls: list[float] = []
         self.monotonics: list[float] = []
+        self._up: list[float] = []
         self._told: dict[Subject, list[Stretch]] = {}
 
     def add(self, facts: Facts) -> None:
         """One more pass."""
-        at, told = len(self.walls), self._told
+        at, told, up_s = len(self.walls), self._told, _up_s(facts)
         self.walls.append(facts.wall)
         self.monotonics.append(facts.monotonic)
+        self._up.append(up_s)
         for subject, found in facts.subjects.items():
             stretches = told.get(subject)
             if stretches is None:
                 stretches = told[subject] = []
             last = stretches[-1] if stretches else None
-            beside, paths = beside_of(found), tuple(found.fields)
+            beside, paths, row = beside_of(found), tuple(found.fields), _row(found, up_s)
             goes_on = last is not None and last.begins + len(last.rows) == at
             if last is None or not goes_on or last.paths != paths or last.beside != beside:
-                last = Stretch(at, paths, beside)
-                stretches.append(last)
-            last.rows.append(tuple(found.fields.values()))
+                stretches.append(last := Stretch(at, paths, beside))
+            last.rows.append(last.rows[-1] if last.rows and last.rows[-1] == row else row)
 
     def packed(self) -> bytes:
         """All of it, compressed."""
         count = len(self.walls)
         subjects = {str(subject): _columns(stretches, count) for subject, stretches in self._told.items()}
-        block = {"wall": self.walls, "monotonic": self.monotonics, "boot": self._boot_id, "subjects": subjects}
+        times = {"wall": self.walls, "monotonic": self.monotonics, "up": self._up}
+        block = {**times, "boot": self._boot_id, "subjects": subjects}
         text = json.dumps(block, separators=(",", ":"), default=unknown_to_json)
         return zlib.compress(text.encode("utf-8", "surrogatepass"), FAST)
 
 
-def _columns(stretches: Sequence[Stretch], count: int) -> dict[str, Sequence[object]]:
-    """Each field through `count` passes; one value where all are the same."""
-    first = stretches[0]
+def _up_s(facts: Facts) -> float:
+    """How long the host had been up, by the age of the first process that has one; 0 without any."""
+    for found in facts.subjects.values():
+        age = found.fields.get(_age_of(found), None)
+        if found.identity is not None and isinstance(age, float):
+            return round(age + found.identity.start_ticks / USER_HZ, 2)
+    return 0.0
+
+
+def _row(found: SubjectFacts, up_s: float) -> Row:
+    """Its values; an age that follows from its start is AGED."""
+    path, identity = _age_of(found), found.identity
+    if identity is None or found.fields.get(path) != age_s(identity, up_s):
+        return tuple(found.fields.values())
+    return tuple({**found.fields, path: AGED}.values())
+
+
+def _age_of(found: SubjectFacts) -> str:
+    return "age" if "age" in found.fields else "uptime"
+
+
+def _columns(stretches: Sequence[Stretch], count: int) -> dict[str, object]:
+    """Each field through `count` passes; what is always the same is told once, under CONSTANT."""
+    first, constant = stretches[0], dict[str, object]()
+    columns: dict[str, Sequence[object]]
     if len(first.rows) == count:
-        found: dict[str, Sequence[object]] = {
-            path: values[:1] if values.count(values[0]) == count else values
-            for path, values in zip(first.paths, zip(*first.rows, strict=True), strict=False)
-        }
-        return found | {path: (value,) for path, value in beside_to_json(first.beside).items()}
+        constant = beside_to_json(first.beside)
+        if first.rows.count(first.rows[0]) == count:
+            return {CONSTANT: dict(zip(first.paths, first.rows[0], strict=True)) | constant}
+        columns = dict(zip(first.paths, zip(*first.rows, strict=True), strict=False))
+    else:
+        columns = _with_gaps(stretches, count)
+    constant |= {path: column[0] for path, column in columns.items() if column.count(column[0]) == count}
+    return {CONSTANT: constant} | {path: column for path, column in columns.items() if path not in constant}
+
+
+def _with_gaps(stretches: Iterable[Stretch], count: int) -> dict[str, Sequence[object]]:
+    """ABSENT in the passes of others."""
     columns: dict[str, list[object]] = {}
     for one in stretches:
         beside = {path: (value,) * len(one.rows) for path, value in beside_to_json(one.beside).items()}
@@ -129,19 +166,30 @@ def unpack(packed: bytes) -> Document:
         times = (*block["wall"], *block["monotonic"])
         if len(block["monotonic"]) != count or not all(isinstance(at, int | float) for at in times):
             raise ValueError("a block of samples is damaged: its times are none")
-        for table in block["subjects"].values():
-            for path, column in table.items():
-                if len(column) not in (1, count):
-                    raise ValueError("a block of samples is damaged: its columns differ in length")
-                decoded = [_decoded(value) for value in column] if path[0] != "~" else column
-                table[path] = decoded * count if len(decoded) == 1 else decoded
+        for name, table in block["subjects"].items():
+            constant = {path: [value] * count for path, value in table.pop(CONSTANT, {}).items()}
+            block["subjects"][name] = {
+                path: _decoded(path, column, count) for path, column in (table | constant).items()
+            }
+            _tell_ages(block["subjects"][name], block.get("up", ()))
         return block
     except (zlib.error, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"a block of samples is damaged: {error!r}") from error
 
 
-def _decoded(value: object) -> object:
-    return Unknown(value["unknown"]) if isinstance(value, dict) else value
+def _decoded(path: str, column: list[Any], count: int) -> list[Any]:
+    if len(column) not in (1, count):
+        raise ValueError("a block of samples is damaged: its columns differ in length")
+    decoded = [Unknown(v["unknown"]) if isinstance(v, dict) else v for v in column] if path[0] != "~" else column
+    return decoded * count if len(decoded) == 1 else decoded
+
+
+def _tell_ages(table: Document, up: Sequence[float]) -> None:
+    """In the place of AGED, from its start."""
+    for path in ("age", "uptime"):
+        if AGED in table.get(path, ()):
+            told = zip(table[path], table[ID], up, strict=True)
+            table[path] = [age_s(Identity(*one), up_s) if age == AGED else age for age, one, up_s in told]
 
 
 def facts_of(block: Mapping[str, Any]) -> Iterator[Facts]:

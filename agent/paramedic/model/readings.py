@@ -27,6 +27,14 @@ class Identity(NamedTuple):
     start_ticks: int
 
 
+USER_HZ = 100
+
+
+def age_s(one: Identity, up_s: float) -> float:
+    """Its age when the host has been up for so many seconds, in hundredths: that is what its start is told in."""
+    return max(0.0, round(up_s - one.start_ticks / USER_HZ, 2))
+
+
 MACHINE = "the machine"
 _NOT_READ = Unreadable("not read")
 

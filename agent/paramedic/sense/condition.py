@@ -13,10 +13,11 @@ from paramedic.host import accounts, files, pidfile
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, PathReading
 from paramedic.model.stack import SupervisorConf
-from paramedic.model.supervision import ChildRecord, Denied, Pidfile, Silence
+from paramedic.model.supervision import ChildRecord, Denied, Pidfile, Silence, SupervisorReading
 from paramedic.sense.path import Holders
 
 PIDFILE_AFTER_S = 5.0
+LOOKED_FOR_S = 10.0
 _ACL = "system.posix_acl_access"
 
 
@@ -114,6 +115,24 @@ class Logs:
         deleted = tuple(path for path in named if f"{os.path.realpath(path)} (deleted)" in targets)
         self._well = None if deleted else found_at
         return deleted
+
+
+class Access:
+    """Whether a daemon's socket can be used. Who could is asked again when the socket is another or has other rights,
+    and every ten seconds for what may have changed on the way to it.
+    """
+
+    def __init__(self) -> None:
+        self._well: tuple[object, float] = (None, 0.0)
+
+    def denied(self, reading: SupervisorReading, now: float) -> Denied | None:
+        """Who is kept from it and why, None where nobody is."""
+        conf, stands = reading.conf, (reading.path, reading.conf, reading.owner)
+        if not reading.is_reached or conf.socket is None or (stands == self._well[0] and now < self._well[1]):
+            return None
+        found = denied(conf.socket, reading.path, conf, reading.owner)
+        self._well = (None, 0.0) if found else (stands, now + LOOKED_FOR_S)
+        return found
 
 
 def denied(path: str, at: PathReading, conf: SupervisorConf, wanted: tuple[int, int]) -> Denied | None:

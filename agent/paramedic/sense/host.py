@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from paramedic.host import clock, files, recipe, unix_diag
@@ -65,7 +65,7 @@ class Sensors:
         }
         self.sockets = {entry.name: SocketSensor(entry, proc) for entry in stack.sockets}
         self._thorough = thorough
-        self._dumped: list[Listener] = []
+        self._dumped: Sequence[Listener] = ()
         self._said: dict[str, str] = {}
 
     def read(self, known: Known, is_suspect: bool = False) -> Sample:
@@ -74,7 +74,7 @@ class Sensors:
         `is_suspect`: some policy has something against the host, so who holds its memory is worth a walk.
         """
         now, wall = clock.monotonic(), clock.wall()
-        self._dumped = []
+        self._dumped = ()
         uwsgi, supervisor, sockets = self._read_processes(known, now)
         masters = self._living_masters(uwsgi, supervisor)
         host = self._guarded("memory", lambda: self.memory.read(masters, now, is_suspect or self._thorough))
@@ -114,13 +114,13 @@ class Sensors:
             name, lambda: sensor.read(known.sockets.get(name), self._known_to_listen(sensor.entry.path), now)
         )
 
-    def _known_to_listen(self, path: str) -> list[Listener]:
+    def _known_to_listen(self, path: str) -> Sequence[Listener]:
         """The last dump, or a new one where it does not know what stands at the path now."""
         inode = files.look(path).inode
         is_known = inode and any(one.file_inode == inode for one in self._dumped)
         return self._dumped if is_known else self._dump()
 
-    def _dump(self) -> list[Listener]:
+    def _dump(self) -> Sequence[Listener]:
         self._dumped = unix_diag.listeners()
         return self._dumped
 

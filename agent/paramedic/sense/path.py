@@ -89,6 +89,17 @@ def holder_at(at: PathReading, seen: Sequence[Listener], holders: Holders) -> Ho
     return None
 
 
+def is_taken(path: str | None, at: PathReading, live: int | None, seen: Sequence[Listener]) -> bool:
+    """Whether somebody else listens at a daemon's path, or, with no daemon found, still under its name."""
+    if path is None:
+        return False
+    if live is None and named(path, seen):
+        return True
+    if at.kind is not PathKind.SOCKET or at.inode == live:
+        return False
+    return any(one.file_inode == at.inode for one in seen) or is_listening(path)
+
+
 def is_listening(path: str) -> bool:
     """Whether anybody listens there, by connecting: for sockets that unix_diag does not list, e.g. of another network
     namespace. A path that vanished has no listener.

@@ -25,7 +25,7 @@ from paramedic.sense.path import Holders
 
 WATCHED_S = 120.0
 TABLE_FOR_S = 5.0
-CPU_SHARE = 0.0001
+CPU_SHARE = 0.00005
 LONGEST_S = 60.0
 LISTENS_AFTER_S = 2.0
 LISTENS_AGAIN_S = 30.0
@@ -153,7 +153,7 @@ class Programs:
         return self._listened[1]
 
     def _established(self, now: float) -> dict[int, int]:
-        """Asked again after five seconds; where that is costly, when it takes 0.01 % of the time, within a minute."""
+        """Asked again after five seconds; where that is costly, when it takes 0.005 % of the time, within a minute."""
         if now > self._connected[0]:
             began, found = clock.cpu(), inet.connected(self._proc)
             self._connected = (now + min(max(TABLE_FOR_S, (clock.cpu() - began) / CPU_SHARE), LONGEST_S), found)

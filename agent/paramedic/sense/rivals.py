@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from paramedic.host.lineage import child_of
 from paramedic.host.proc import Proc
@@ -52,8 +52,8 @@ def keeper_of(rivals: tuple[Rival, ...], recorded: Identity | None, proc: Proc) 
 
 
 def without_strangers(
-    seen: list[Listener], conf: SupervisorConf, path: PathReading, holders: at.Holders, user: str | None
-) -> list[Listener]:
+    seen: Sequence[Listener], conf: SupervisorConf, path: PathReading, holders: at.Holders, user: str | None
+) -> Sequence[Listener]:
     """Anybody can take a dead daemon's name: who only bears it, and may not run the conf, is nobody."""
     may = trusted_uids(conf.conf) | uids_of(user)
     bare = [one for one in at.named(conf.socket or "", seen) if one.file_inode != path.inode]

@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from paramedic.host import clock, files, recipe
-from paramedic.host.lineage import doubt_of, unclaimed
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import Row, of_conf, same_file
 from paramedic.host.unix_diag import Listener
 from paramedic.model.facts import SupervisorKnown
 from paramedic.model.readings import Identity, PathKind, PathReading, Unreadable
 from paramedic.model.stack import SupervisorConf, SupervisorEntry
-from paramedic.model.supervision import ChildRecord, OrphanReading, RpcReading, SupervisorReading
+from paramedic.model.supervision import RpcReading, SupervisorReading
 from paramedic.sense import path as at
-from paramedic.sense.condition import Logs, Pidfiles, denied, owner_of
+from paramedic.sense.condition import Access, Logs, Pidfiles, owner_of
 from paramedic.sense.inquiry import Answer, Asking, Inquiry
 from paramedic.sense.memory import Rollups
+from paramedic.sense.orphans import Orphans
 from paramedic.sense.programs import Programs, with_orphans
 from paramedic.sense.rivals import keeper_of, rivals_of, without_strangers
 from paramedic.sense.supervisor_conf import ConfUnreadable, read_as_started, stamps_of
@@ -34,7 +34,7 @@ LOOK_AGAIN_S = 10.0
 ANSWERED_S = 0.1
 Reading = SupervisorReading | Unreadable
 Walk = Callable[[], list[Row]]
-Listeners = Callable[[], list[Listener]]
+Listeners = Callable[[], Sequence[Listener]]
 
 
 class SupervisorSensor:
@@ -53,11 +53,12 @@ class SupervisorSensor:
         self._daemons: list[Identity] = []
         self._walked_at = float("-inf")
         self._must_look = False
+        self._well: tuple[tuple[object, ...], SupervisorReading, Listener] | None = None
         self._well_at = 0.0
         self._held: set[tuple[Identity, int]] = set()
-        self._unclaimed: list[ChildRecord] = []
+        self._orphans = Orphans(proc)
         self._holders = at.Holders(proc)
-        self._logs, self._pidfile = Logs(proc), Pidfiles(self._holders)
+        self._logs, self._pidfile, self._access = Logs(proc), Pidfiles(self._holders), Access()
         self.programs = Programs(proc, self._holders, rollups or Rollups(proc, 0))
         self._inquiry = Inquiry(proc, self.programs)
 
@@ -104,24 +105,38 @@ class SupervisorSensor:
             rows = self._find(walk, now) or rows
             seen = without_strangers(seen, conf, path, self._holders, self.entry.user)
         if len(self._daemons) == 1:
+            stands = self._stands(conf, path, seen, known)
+            if rows is None and self._well is not None and self._well[0] == stands:
+                reading, listening = self._well[1:]
+                return self._inquiry.ask(reading._replace(uptime_s=self._proc.age_s(self._daemons[0])), listening)
             conf, path = self._as_it_listens(self._daemons[0], conf, path, seen)
             if self._is_a_second_one(path, self._daemons[0], seen):
                 rows = self._find(walk, now, must=True) or rows
         if rows is not None:
-            self._unclaimed = unclaimed(rows, conf, (*known.children, *known.strays), self._proc)
+            self._orphans.look_for(rows, conf, known)
         daemon = self._daemons[0] if len(self._daemons) == 1 else self._stopped_one(conf, seen)
         if daemon is None:
             return self._without_daemon(conf, path, seen, known)
-        reading, listening = self._of_daemon(daemon, conf, path, seen, known)
-        if listening is None or conf.socket is None:
-            return reading._replace(orphans=self._orphans(known, conf, daemon, set()))
-        return self._inquiry.ask(reading, listening)
+        reading, heard_at = self._of_daemon(daemon, conf, path, seen, known)
+        if heard_at is None or conf.socket is None:
+            return reading._replace(orphans=self._orphans.of(known, conf, daemon, set()))
+        is_well = len(self._daemons) == 1 and path.inode == heard_at.file_inode
+        self._well = (self._stands(conf, path, seen, known), reading, heard_at) if is_well else None
+        return self._inquiry.ask(reading, heard_at)
+
+    def _stands(
+        self, conf: SupervisorConf, path: PathReading, seen: Sequence[Listener], known: SupervisorKnown
+    ) -> tuple[object, ...]:
+        """All that a well daemon is read from, but for its answer: while none of it changes the reading stays."""
+        daemon, (uid, gid) = self._daemons[0], self._proc.ids(self._daemons[0].pid)
+        owner = owner_of(conf, (uid or 0, gid or 0))
+        return daemon, conf, path, seen, known, uid, gid, owner, at.kept_inode(conf.socket)
 
     def hear(self, asking: Asking | Reading, known: SupervisorKnown, now: float) -> Reading:
         """As `read`, from there on."""
         if not isinstance(asking, Asking):
             return asking
-        return self._with_answer(asking.reading, self._inquiry.hear(asking, known, now), known)
+        return self._with_answer(asking.reading, self._inquiry.hear(asking, known, now), known, now)
 
     def _stopped_one(self, conf: SupervisorConf, seen: Sequence[Listener]) -> Identity | None:
         """Of several, the one that listens while it is stopped (state T): it must go on before anybody is judged.
@@ -182,14 +197,14 @@ class SupervisorSensor:
             rivals=rivals,
             uptime_s=0.0,
             listening_inode=live,
-            listener_at_path=not rivals and _is_taken(conf, path, None, seen),
+            listener_at_path=not rivals and at.is_taken(conf.socket, path, None, seen),
             kept_inode=at.kept_inode(conf.socket),
             rpc=Unreadable("several daemons run" if rivals else "no daemon runs"),
             seen_alive=known.daemon is not None,
             trace=None if rivals else trace_of(conf, path, known, self._proc, self._well_at, self._recipe_path),
             recorded=known.children,
             stopped=known.stopped,
-            orphans=self._orphans(known, conf, None, set()) if not rivals else (),
+            orphans=self._orphans.of(known, conf, None, set()) if not rivals else (),
             socket_inode=found.socket_inode if keeper and (found := listening[keeper]) else None,
             uid=uid,
             gid=gid,
@@ -220,7 +235,7 @@ class SupervisorSensor:
             rivals=(),
             uptime_s=self._proc.age_s(daemon),
             listening_inode=live,
-            listener_at_path=not is_relayed and _is_taken(conf, path, live, seen),
+            listener_at_path=not is_relayed and at.is_taken(conf.socket, path, live, seen),
             kept_inode=at.kept_inode(conf.socket),
             rpc=Unreadable("no listening socket of it is known"),
             seen_alive=known.daemon is not None,
@@ -237,13 +252,15 @@ class SupervisorSensor:
         )
         return reading, listening
 
-    def _with_answer(self, reading: SupervisorReading, answer: Answer, known: SupervisorKnown) -> SupervisorReading:
+    def _with_answer(
+        self, reading: SupervisorReading, answer: Answer, known: SupervisorKnown, now: float
+    ) -> SupervisorReading:
         conf, daemon = reading.conf, reading.daemon
         rpc, silence, logs = answer
         programs = rpc.programs if isinstance(rpc, RpcReading) else ()
-        orphans = self._orphans(known, conf, daemon, {program.identity for program in programs})
+        orphans = self._orphans.of(known, conf, daemon, {program.identity for program in programs})
         is_own = reading.path.inode == reading.listening_inode
-        barred = denied(conf.socket, reading.path, conf, reading.owner) if reading.is_reached and conf.socket else None
+        barred = self._access.denied(reading, now)
         if daemon is None or conf.socket is None or not isinstance(rpc, RpcReading):
             return reading._replace(rpc=rpc, silence=silence, orphans=orphans, denied=barred)
         if rpc.state == "RUNNING":
@@ -273,31 +290,3 @@ class SupervisorSensor:
                 return False
             self._held = {(d, s) for d, s in self._held if d in self._daemons} | {(daemon, socket_inode)}
         return True
-
-    def _orphans(
-        self, known: SupervisorKnown, conf: SupervisorConf, daemon: Identity | None, owned: set[Identity | None]
-    ) -> tuple[OrphanReading, ...]:
-        """Children whose master is proven dead, recorded or not, and that no living daemon calls its own."""
-        found = []
-        for child in dict.fromkeys((*known.children, *known.strays, *self._unclaimed)):
-            is_owned = child.identity in owned or (child.master is not None and self._proc.is_alive(child.master))
-            if not is_owned and self._proc.is_alive(child.identity):
-                found.append(self._orphan(child, conf, daemon))
-        return tuple(found)
-
-    def _orphan(self, child: ChildRecord, conf: SupervisorConf, daemon: Identity | None) -> OrphanReading:
-        pid = child.identity.pid
-        command = readable(" ".join(self._proc.cmdline(pid) or ("?",)))[:120]
-        doubt = doubt_of(child, conf, self._proc, daemon)
-        return OrphanReading(child, command, self._proc.rss_bytes(pid) or 0, self._proc.age_s(child.identity), doubt)
-
-
-def _is_taken(conf: SupervisorConf, path: PathReading, live: int | None, seen: Sequence[Listener]) -> bool:
-    """Whether somebody else listens at the path, or, with no daemon found, still under its name."""
-    if conf.socket is None:
-        return False
-    if live is None and at.named(conf.socket, seen):
-        return True
-    if path.kind is not PathKind.SOCKET or path.inode == live:
-        return False
-    return any(one.file_inode == path.inode for one in seen) or at.is_listening(conf.socket)

@@ -9,11 +9,10 @@ from dataclasses import replace
 from paramedic.host import clock, recipe
 from paramedic.host.children import Children
 from paramedic.host.proc import Proc, readable, refuse_exhaustion
-from paramedic.host.stat_text import TICKS_PER_S
 from paramedic.host.uwsgi_processes import runs_uwsgi
 from paramedic.host.uwsgi_stats import DEADLINE_S, Stats, stats_socket_inode
 from paramedic.model.facts import UwsgiKnown
-from paramedic.model.readings import Identity, Unreadable, UwsgiBlind, UwsgiGone, UwsgiReading, WorkerReading
+from paramedic.model.readings import Identity, Unreadable, UwsgiBlind, UwsgiGone, UwsgiReading, WorkerReading, age_s
 from paramedic.model.stack import UwsgiConf, UwsgiEntry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.uwsgi_absence import gone, master_of, trusted
@@ -158,7 +157,7 @@ class UwsgiSensor:
 
     def _workers(self, told: Told, rollups: Rollups) -> tuple[WorkerReading, ...]:
         """Each worker as uWSGI tells it, with what /proc says of its process."""
-        read, memory_of, now = self._children.read, rollups.of, clock.up()
+        read, memory_of, up_s = self._children.read, rollups.of, self._proc.up()
         found = []
         for one in told.workers:
             child = read(one.pid)
@@ -167,8 +166,7 @@ class UwsgiSensor:
                 found.append(gone._replace(accepting=False))
             else:
                 identity, rss_bytes = child
-                age_s = max(0.0, round(now - identity.start_ticks / TICKS_PER_S, 2))
-                found.append(WorkerReading(*one[:-1], identity, age_s, rss_bytes, memory_of(identity)))
+                found.append(WorkerReading(*one[:-1], identity, age_s(identity, up_s), rss_bytes, memory_of(identity)))
         return tuple(found)
 
 
