@@ -82,7 +82,9 @@ class Cycle:
         begun = self._record(thought, facts)
         for attempt in thought.judged:
             reached("judged", attempt.action)
-        self.mind = replace(thought.mind, attempts=(*thought.mind.attempts, *(attempt for _, attempt in begun)))
+        self.mind = thought.mind
+        if begun:
+            self.mind = replace(thought.mind, attempts=(*thought.mind.attempts, *(attempt for _, attempt in begun)))
         for act, attempt in begun:
             if attempt.status is Status.RUNNING:
                 self._start(attempt, self._job(act, facts))

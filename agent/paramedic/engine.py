@@ -17,7 +17,7 @@ from paramedic.incident import Course, Event, Key
 from paramedic.judging import look, skipped_now
 from paramedic.mind import Book, Mind, processes_of, remembered
 from paramedic.model.facts import Facts
-from paramedic.model.record import Act, Attempt, Hold, Incident, Orders, Phase, RuleState, Truth, Verdict
+from paramedic.model.record import Act, Attempt, Hold, Incident, Orders, Phase, RuleState, Slot, Truth, Verdict
 
 LONGEST_STEP_INTERVALS = 3.0
 LONGEST_STEP_S = 15.0
@@ -67,7 +67,8 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     view = View(facts, past)
     rules, verdicts, untold = look(mind, book, view, stance.longest_step_s, due, by_incident)
     if not (rules or mind.incidents):
-        return _quiet(replace(mind, attempts=attempts, slots=slots), book, view, judged, due)
+        quiet = _quiet(mind, book, view, attempts, slots)
+        return Thought(quiet, {}, (), judged, (), (), (), skipped_now(book, view, due, {}))
     calendars = {name for name, policy in book.by_name.items() if policy.at is not None}
     spent = _spent(mind, rules, verdicts, facts, stance.orders)
     course = Course(rules, verdicts, by_incident, facts, mind.serial, calendars, spent)
@@ -102,12 +103,11 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     )
 
 
-def _quiet(mind: Mind, book: Book, view: View, judged: tuple[Attempt, ...], due: frozenset[str]) -> Thought:
-    """What `think` concludes where nothing is true and nothing is open: that is nearly every pass."""
+def _quiet(mind: Mind, book: Book, view: View, attempts: Sequence[Attempt], slots: Mapping[str, Slot]) -> Mind:
+    """What stays where nothing is true and nothing is open: that is nearly every pass."""
     processes, restarts = processes_of(mind, view.facts)
-    kept, trips = remembered(mind.attempts, view.facts, book, ()), _trips(mind, {}, view.facts)
-    after = Mind({}, {}, kept, {}, mind.serial, processes, restarts, trips, mind.slots)
-    return Thought(after, {}, (), judged, (), (), (), skipped_now(book, view, due, {}))
+    kept, trips = remembered(attempts, view.facts, book, ()), _trips(mind, {}, view.facts)
+    return Mind({}, {}, kept, {}, mind.serial, processes, restarts, trips, slots)
 
 
 def _farewells(

@@ -43,7 +43,8 @@ def look(
             continue
         looked = []
         for found in view.facts.of_kind(policy.watch):
-            truth = starts(found, view) if is_asked or is_waited_for else False
+            asks = (is_asked or is_waited_for) and judge.may_start(found)
+            truth = starts(found, view) if asks else False
             if (is_asked and truth is True) or found.subject in mine:
                 looked.append(found)
             if is_waited_for and truth is None:

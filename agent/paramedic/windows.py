@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from paramedic.model.facts import Facts, Subject, Unknown, Value
+from paramedic.model.facts import Facts, Subject, Unknown, unknown
 from paramedic.model.policy import Window
 from paramedic.model.units import render_seconds
 
@@ -239,7 +239,10 @@ class Windows:
             for found in facts.of_kind(kind):
                 rings = self._rings_of(found.subject)
                 for looked in needed:
-                    rings[looked].take(facts.monotonic, _reading(found.fields.get(looked[0]), looked[0]))
+                    value = found.fields.get(looked[0])
+                    if value is None or isinstance(value, str):
+                        value = unknown(f"{looked[0]} was not read")
+                    rings[looked].take(facts.monotonic, value)
         gone = [subject for subject in self._rings if subject not in facts.subjects]
         for subject in [one for one in gone if _is_over(self._rings[one], facts)]:
             del self._rings[subject]
@@ -284,12 +287,6 @@ def median(values: Iterable[float]) -> float:
     ordered = sorted(values)
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _reading(value: Value | None, path: str) -> Reading:
-    if isinstance(value, str) or value is None:
-        return Unknown(f"{path} was not read")
-    return value
 
 
 def _is_over(rings: Mapping[Looked, Ring], facts: Facts) -> bool:

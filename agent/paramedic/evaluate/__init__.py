@@ -8,7 +8,7 @@ from functools import cached_property
 from paramedic.evaluate.compile import Test, View, compile_condition
 from paramedic.evaluate.evidence import Node, blamed, evidence, tree, truth_of, weight
 from paramedic.model.facts import Facts, Subject, SubjectFacts
-from paramedic.model.policy import All, Condition, Not, Policy
+from paramedic.model.policy import All, Comparison, Condition, FieldRef, Not, Policy, Words
 from paramedic.model.record import Truth, Verdict
 
 __all__ = ["Judge", "Node", "Test", "View", "judge_of", "tree", "when_gone"]
@@ -17,13 +17,21 @@ __all__ = ["Judge", "Node", "Test", "View", "judge_of", "tree", "when_gone"]
 @dataclass(frozen=True, slots=True)
 class Judge:
     """One policy, compiled. `starts` says whether the trouble is there, `stays` whether it still is while it fires,
-    `watches` whether the subject is one of those that the policy looks at.
+    `watches` whether the subject is one of those that the policy looks at. `diagnoses` are those it starts with only.
     """
 
     policy: Policy
     starts: Test
     stays: Test
     watches: Test
+    diagnoses: frozenset[str] | None = None
+
+    def may_start(self, found: SubjectFacts) -> bool:
+        """False where its diagnosis alone says that `starts` is False: nearly always, and quickly."""
+        if self.diagnoses is None:
+            return True
+        diagnosis = found.fields.get("diagnosis")
+        return not isinstance(diagnosis, str) or diagnosis in self.diagnoses
 
     def verdict(self, found: SubjectFacts, view: View, is_firing: bool = False) -> Verdict:
         """Whether the policy's condition holds for this subject, with the values that made it so.
@@ -71,7 +79,17 @@ def judge_of(policy: Policy) -> Judge:
     """The policy compiled; `where` belongs to both questions: what is not watched has no trouble."""
     when = compile_condition(_within(policy, policy.when))
     stays = when if policy.clear is None else compile_condition(_within(policy, Not(policy.clear)))
-    return Judge(policy, when, stays, compile_condition(policy.where or All(())))
+    return Judge(policy, when, stays, compile_condition(policy.where or All(())), _diagnoses(policy.when))
+
+
+def _diagnoses(condition: Condition) -> frozenset[str] | None:
+    """Those that must be the subject's own for the condition to be true; None where it may be another."""
+    match condition:
+        case Comparison(FieldRef("diagnosis"), op, Words(words)) if op != "!=":
+            return frozenset(words)
+        case All(parts):
+            return next((found for part in parts if (found := _diagnoses(part)) is not None), None)
+    return None
 
 
 def asked(policy: Policy, is_firing: bool) -> Condition:

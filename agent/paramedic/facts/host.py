@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paramedic.model.facts import Subject, SubjectFacts, Unknown, Value
+from paramedic.model.facts import Subject, SubjectFacts, Unknown, Value, unknown
 from paramedic.model.readings import HostReading, Unreadable
 from paramedic.model.vocabulary import KINDS
 
@@ -32,7 +32,7 @@ def host_subject(reading: HostReading | Unreadable) -> SubjectFacts:
 
 
 def _value(read: float | Unreadable) -> Value:
-    return Unknown(read.reason) if isinstance(read, Unreadable) else read
+    return unknown(read.reason) if isinstance(read, Unreadable) else read
 
 
 def _swap_used(reading: HostReading) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paramedic.model.facts import Finding, Subject, SubjectFacts, Unknown, Value
+from paramedic.model.facts import Finding, Subject, SubjectFacts, Value, unknown
 from paramedic.model.readings import Unreadable
 from paramedic.model.supervision import ProgramReading
 from paramedic.model.units import render_seconds
@@ -22,8 +22,8 @@ def program_subject(name: str, parent: Subject, program: ProgramReading) -> Subj
         "age": program.age_s,
         "respawns": program.starts,
         "rss": _value(program.rss_bytes),
-        "pss": Unknown(memory.reason) if isinstance(memory, Unreadable) else memory.pss_bytes,
-        "uss": Unknown(memory.reason) if isinstance(memory, Unreadable) else memory.uss_bytes,
+        "pss": unknown(memory.reason) if isinstance(memory, Unreadable) else memory.pss_bytes,
+        "uss": unknown(memory.reason) if isinstance(memory, Unreadable) else memory.uss_bytes,
         "connections": _value(program.connections),
     }
     findings = () if diagnosis == OK else (Finding(diagnosis, subject, evidence, DIAGNOSES[diagnosis].repair),)
@@ -31,7 +31,7 @@ def program_subject(name: str, parent: Subject, program: ProgramReading) -> Subj
 
 
 def _value(reading: int | Unreadable) -> Value:
-    return Unknown(reading.reason) if isinstance(reading, Unreadable) else reading
+    return unknown(reading.reason) if isinstance(reading, Unreadable) else reading
 
 
 def _diagnose(program: ProgramReading) -> tuple[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 
-from paramedic.model.facts import Finding, Known, Subject, SubjectFacts, Unknown, Value
+from paramedic.model.facts import Finding, Known, Subject, SubjectFacts, Unknown, Value, unknown
 from paramedic.model.readings import MemoryReading, Unreadable, UwsgiBlind, UwsgiGone, UwsgiReading, WorkerReading
 from paramedic.model.units import render_seconds
 from paramedic.model.vocabulary import DIAGNOSES, OK
@@ -12,6 +12,7 @@ from paramedic.model.vocabulary import DIAGNOSES, OK
 _STATUSES = {"idle": "idle", "busy": "busy", "cheap": "cheap", "pause": "pause"}
 Instance = UwsgiReading | UwsgiBlind | UwsgiGone | Unreadable
 WORKERS = frozenset(("uwsgi.worker",))
+_NO_BASELINE, _SPAWNING = Unknown("no baseline since its start yet"), Unknown("it is being spawned")
 
 
 def uwsgi_subjects(name: str, reading: Instance, known: Known, wall: float) -> list[SubjectFacts]:
@@ -30,8 +31,8 @@ def uwsgi_subjects(name: str, reading: Instance, known: Known, wall: float) -> l
         return [SubjectFacts(subject, fields, (finding,), unread=WORKERS)]
     memory = reading.memory
     fields["rss"] = reading.rss_bytes
-    fields["pss"] = Unknown(memory.reason) if isinstance(memory, Unreadable) else memory.pss_bytes
-    fields["uss"] = Unknown(memory.reason) if isinstance(memory, Unreadable) else memory.uss_bytes
+    fields["pss"] = unknown(memory.reason) if isinstance(memory, Unreadable) else memory.pss_bytes
+    fields["uss"] = unknown(memory.reason) if isinstance(memory, Unreadable) else memory.uss_bytes
     return [SubjectFacts(subject, fields, (finding,), reading=reading, identity=reading.master, unread=WORKERS)]
 
 
@@ -59,28 +60,28 @@ def _found(subject: Subject, gone: UwsgiGone, diagnosis: str, evidence: str) -> 
 
 def _answering(subject: Subject, reading: UwsgiReading, known: Known, wall: float) -> list[SubjectFacts]:
     workers = [worker for worker in reading.workers if worker.status != "cheap"]
-    fields: dict[str, Value] = {
-        "diagnosis": OK,
-        "workers": len(workers),
-        "accepting": sum(w.accepting for w in workers),
-        "busy": sum(w.status == "busy" for w in workers),
-        "idle": sum(w.status == "idle" for w in workers),
-        "listen_queue": reading.listen_queue,
-        "rss": _total(workers, lambda w: w.rss_bytes),
-        "pss": _total(workers, lambda w: w.memory if isinstance(w.memory, Unreadable) else w.memory.pss_bytes),
-        "uss": _total(workers, lambda w: w.memory if isinstance(w.memory, Unreadable) else w.memory.uss_bytes),
-        "baseline_uss": _total(workers, lambda w: _baseline(w, known)),
-        "uptime": reading.uptime_s,
-        "boot": max((w.startup_s for w in workers), default=0.0),
-        "requests": sum(w.requests for w in workers),
-        "respawns": sum(w.respawns for w in workers),
-        "harakiris": sum(w.harakiris for w in workers),
-    }
+    own = [_worker(subject, worker, known) for worker in workers]
     found = _diagnose(reading, workers, known, wall)
-    fields["diagnosis"] = found[0] if found else OK
+    statuses = [worker.status for worker in workers]
+    fields: dict[str, Value] = {
+        "diagnosis": found[0] if found else OK,
+        "workers": len(workers),
+        "accepting": sum([worker.accepting for worker in workers]),
+        "busy": statuses.count("busy"),
+        "idle": statuses.count("idle"),
+        "listen_queue": reading.listen_queue,
+        "rss": _total(own, "rss"),
+        "pss": _total(own, "pss"),
+        "uss": _total(own, "uss"),
+        "baseline_uss": _total(own, "baseline_uss"),
+        "uptime": reading.uptime_s,
+        "boot": max([worker.startup_s for worker in workers], default=0.0),
+        "requests": sum([worker.requests for worker in workers]),
+        "respawns": sum([worker.respawns for worker in workers]),
+        "harakiris": sum([worker.harakiris for worker in workers]),
+    }
     findings = (Finding(found[0], subject, found[1], DIAGNOSES[found[0]].repair),) if found else ()
-    instance = SubjectFacts(subject, fields, findings, reading=reading, identity=reading.master)
-    return [instance, *(_worker(subject.name, subject, worker, known) for worker in workers)]
+    return [SubjectFacts(subject, fields, findings, reading=reading, identity=reading.master), *own]
 
 
 def _diagnose(reading: UwsgiReading, workers: list[WorkerReading], known: Known, wall: float) -> tuple[str, str] | None:
@@ -110,42 +111,38 @@ def _stuck(reading: UwsgiReading, workers: list[WorkerReading], wall: float) -> 
     return "chain-stalled", f"{told}; of the chain reload that began {since} ago {done} of {len(workers)} are done"
 
 
-def _total(workers: list[WorkerReading], part: Callable[[WorkerReading], int | Unreadable]) -> Value:
-    total = 0
-    for worker in workers:
-        value = part(worker)
-        if isinstance(value, Unreadable):
-            return Unknown(f"worker {worker.id}: {value.reason}")
-        total += value
-    return total
+def _total(workers: list[SubjectFacts], path: str) -> Value:
+    values = [worker.fields[path] for worker in workers]
+    try:
+        return sum(values)  # type: ignore[arg-type]
+    except TypeError:
+        at, why = next((at, value) for at, value in enumerate(values) if isinstance(value, Unknown))
+        return unknown(f"worker {workers[at].subject.name.partition('/')[2]}: {why.reason}")
 
 
-def _baseline(worker: WorkerReading, known: Known) -> int | Unreadable:
-    found = known.baselines.get(worker.identity) if worker.identity else None
-    return Unreadable("no baseline since its start yet") if found is None else found
-
-
-def _worker(name: str, parent: Subject, worker: WorkerReading, known: Known) -> SubjectFacts:
+def _worker(parent: Subject, worker: WorkerReading, known: Known) -> SubjectFacts:
+    identity, memory, rss, baseline = worker.identity, worker.memory, worker.rss_bytes, None
+    if identity is not None:
+        baseline = known.baselines.get(identity)
     fields: dict[str, Value] = {
-        "rss": _known(worker.rss_bytes),
-        "baseline_uss": _known(_baseline(worker, known)),
+        "rss": unknown(rss.reason) if isinstance(rss, Unreadable) else rss,
+        "baseline_uss": _NO_BASELINE if baseline is None else baseline,
         "requests": worker.requests,
         "status": _STATUSES.get(worker.status, "signal"),
         "accepting": "yes" if worker.accepting else "no",
-        "age": Unknown("it is being spawned") if worker.age_s is None else worker.age_s,
+        "age": _SPAWNING if worker.age_s is None else worker.age_s,
         "exceptions": worker.exceptions,
         "harakiris": worker.harakiris,
         "respawns": worker.respawns,
         "running": worker.running_s,
     }
-    if isinstance(worker.memory, MemoryReading):
-        memory = worker.memory
-        fields |= {"pss": memory.pss_bytes, "uss": memory.uss_bytes, "swap": memory.swap_bytes}
+    if isinstance(memory, MemoryReading):
+        fields["pss"], fields["uss"], fields["swap"] = memory.pss_bytes, memory.uss_bytes, memory.swap_bytes
     else:
-        fields |= dict.fromkeys(("pss", "uss", "swap"), Unknown(worker.memory.reason))
-    subject = Subject("uwsgi.worker", f"{name}/{worker.id}")
-    return SubjectFacts(subject, fields, parent=parent, identity=worker.identity)
+        fields["pss"] = fields["uss"] = fields["swap"] = unknown(memory.reason)
+    return SubjectFacts(_subject(parent.name, worker.id), fields, parent=parent, identity=identity)
 
 
-def _known(value: int | Unreadable) -> Value:
-    return Unknown(value.reason) if isinstance(value, Unreadable) else value
+@functools.lru_cache(maxsize=1024)
+def _subject(name: str, number: int) -> Subject:
+    return Subject("uwsgi.worker", f"{name}/{number}")

@@ -18,8 +18,8 @@ def counter(table: str, name: str) -> int | None:
         is_first = table.startswith(mark)
         start = 0 if is_first else table.find(f"\n{mark}") + 1
         if is_first or start:
-            line = table[start + len(mark) : start + len(mark) + MOST_BLANKS + MOST_DIGITS].partition("\n")[0]
-            return whole(next(iter(line.split()), ""))
+            words = table[start + len(mark) : start + len(mark) + MOST_BLANKS + MOST_DIGITS].partition("\n")[0].split()
+            return whole(words[0]) if words else None
     return None
 
 

@@ -66,14 +66,12 @@ class HeldProc(Proc):
             self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
 
     def _bytes(self, name: str) -> bytes | None:
-        if name.rpartition("/")[2] not in _HELD:
+        fd = self._fds.get(name)
+        if fd is None and name.rpartition("/")[2] not in _HELD:
             return super()._bytes(name)
         self._asked.add(name)
-        fd = self._fds.get(name)
         data = self._read(name, fd) if fd is not None else b""
-        if data:
-            return data
-        return self._opened(name)
+        return data or self._opened(name)
 
     def _opened(self, name: str) -> bytes | None:
         """By its name, and held from now on."""

@@ -14,12 +14,18 @@ _PLAIN = frozenset(("ext2", "ext3", "ext4", "xfs", "f2fs", "tmpfs", "ramfs", "de
 AGAIN_S = 60.0
 _LOW = 0xFFFFFFFF
 _plain: set[int] = set()
+_bases: dict[int, int] = {}  # st_dev of those that are plain -> the upper half of their numbers
 _looked_at = float("-inf")
 
 
 def of_file(found: os.stat_result) -> int:
     """The number of what was looked at."""
+    base = _bases.get(found.st_dev)
+    if base is not None:
+        return base | (found.st_ino & _LOW)
     device = os.major(found.st_dev) << 20 | os.minor(found.st_dev)
+    if _is_plain(device):
+        _bases[found.st_dev] = device << 32
     return of_socket(found.st_ino, device)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,6 +24,12 @@ class Unknown:
     """A field without a value, and why: it makes every comparison on it unknown."""
 
     reason: str
+
+
+@functools.lru_cache(maxsize=1024)
+def unknown(reason: str) -> Unknown:
+    """The same one for the same reason: what is unknown stays so for long, and is compared in every pass."""
+    return Unknown(reason)
 
 
 Scalar = float | int | str
@@ -79,30 +86,36 @@ class SubjectFacts(NamedTuple):
     holders: tuple[Holding, ...] = ()
 
 
+def _name(one: SubjectFacts) -> str:
+    return one.subject.name
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All subjects of one pass; `monotonic` is the age of the evidence, not of the reasoning."""
+    """All subjects of one pass; `monotonic` is the age of the evidence, not of the reasoning. `by_kind` lists them."""
 
     monotonic: float
     wall: float
     subjects: Mapping[Subject, SubjectFacts] = field(default_factory=dict)
-    _by_kind: dict[str, list[SubjectFacts]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    by_kind: dict[str, list[SubjectFacts]] = field(init=False, repr=False, compare=False, default_factory=dict)
     _by_parent: dict[tuple[Subject, str], list[SubjectFacts]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
     def __post_init__(self) -> None:
         """Index once: a pass asks for every kind once for each policy."""
+        by_kind, by_parent = self.by_kind, self._by_parent
         for found in self.subjects.values():
-            self._by_kind.setdefault(found.subject.kind, []).append(found)
+            by_kind.setdefault(found.subject.kind, []).append(found)
             if found.parent is not None:
-                self._by_parent.setdefault((found.parent, found.subject.kind), []).append(found)
-        for listed in self._by_kind.values():
-            listed.sort(key=lambda one: one.subject.name)
+                by_parent.setdefault((found.parent, found.subject.kind), []).append(found)
+        for listed in by_kind.values():
+            if len(listed) > 1:
+                listed.sort(key=_name)
 
-    def of_kind(self, kind: str) -> list[SubjectFacts]:
+    def of_kind(self, kind: str) -> Sequence[SubjectFacts]:
         """All subjects of `kind`, in the order of their names."""
-        return self._by_kind.get(kind, [])
+        return self.by_kind.get(kind, ())
 
     def children(self, parent: Subject, kind: str) -> list[SubjectFacts]:
         """What belongs to `parent`."""

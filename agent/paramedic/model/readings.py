@@ -150,8 +150,10 @@ class UwsgiReading(NamedTuple):
     @property
     def stuck(self) -> tuple[WorkerReading, ...]:
         """Workers that have been loading their app for longer than its `boot`, and five times the slowest start."""
+        booting = [w for w in self.workers if not w.accepting and w.identity and not w.apps and w.status != "cheap"]
+        if not booting:
+            return ()
         budget_s = max(self.conf.boot_s, SLOWER_BOOTS * max((w.startup_s for w in self.workers), default=0.0))
-        booting = (w for w in self.workers if w.identity and not w.accepting and not w.apps and w.status != "cheap")
         return tuple(w for w in booting if w.age_s is not None and w.age_s > budget_s)
 
 
