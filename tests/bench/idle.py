@@ -42,15 +42,21 @@ while True:
     except ChildProcessError:
         break
 """
-# What the agent looks at in every pass, as far as Monit can: it knows neither the states of Supervisor's programs, nor
-# uWSGI's stats, PSI, USS and PSS, nor whether it is the right process that listens.
+# What the agent looks at in every pass, as far as Monit can: it asks Supervisor for its programs and uWSGI for its
+# stats too, but understands no more of the answers than a pattern. It knows neither USS and PSS, nor PSI, nor whether it
+# is the right process that listens.
+ASKS_ALL = "<?xml version='1.0'?><methodCall><methodName>supervisor.getAllProcessInfo</methodName></methodCall>"
 MONITRC = """set daemon 1
+set limits {{ sendExpectBuffer: 16 kB }}
 set log {folder}/monit.log
 set idfile {folder}/monit.id
 set statefile {folder}/monit.state
 set pidfile {folder}/monit.pid
 check process supervisord with pidfile {folder}/tmp/supervisord.pid
-  if failed unixsocket {socket} then alert
+  if failed unixsocket {socket}
+    send "POST /RPC2 HTTP/1.0\\r\\nContent-Type: text/xml\\r\\nContent-Length: {length}\\r\\n\\r\\n{asks_all}"
+    expect "RUNNING"
+  then alert
 check file socket path {socket}
   if does not exist then alert
   if failed permission 1700 then alert
@@ -67,7 +73,7 @@ check process daphne with pidfile {folder}/tmp/daphne.pid
   if failed host 127.0.0.1 port {daphne_port} then alert
   if total memory > 4 GB for 5 cycles then alert
 check process uwsgi with pidfile {folder}/tmp/uwsgi.pid
-  if failed unixsocket {folder}/tmp/stats.sock then alert
+  if failed unixsocket {folder}/tmp/stats.sock expect "accepting" then alert
   if total memory > 16 GB for 5 cycles then alert
 check file stats path {folder}/tmp/stats.sock
   if does not exist then alert
@@ -183,7 +189,8 @@ def start_monit(stack: EmbeddedStack) -> int:
     conf = stack.folder / "monitrc"
     daphne = wait_for("Daphne runs", stack.daphnes)
     (stack.folder / "tmp" / "daphne.pid").write_text(f"{daphne[0]}\n")
-    told = {name: getattr(stack, name) for name in ("folder", "socket", "conf", "ini", "touch", "uid", "daphne_port")}
+    told: dict[str, object] = {"asks_all": ASKS_ALL, "length": len(ASKS_ALL)}
+    told |= {name: getattr(stack, name) for name in ("folder", "socket", "conf", "ini", "touch", "uid", "daphne_port")}
     text = MONITRC.format(agent=stack.agent_owner.uid if stack.agent_owner else os.geteuid(), **told)
     for number, pid in stack.worker_pids().items():
         (stack.folder / "tmp" / f"worker{number}.pid").write_text(f"{pid}\n")
