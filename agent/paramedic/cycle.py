@@ -194,7 +194,7 @@ class Cycle:
         return Job(act, facts, self.settings, self.proc, self.spool, incident, int(facts.wall))
 
     def _remember(self, known: Known) -> None:
-        if known != self.known:
+        if known is not self.known:
             self.journal.save_known(known)
             self.known = known
 

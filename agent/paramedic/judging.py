@@ -35,15 +35,16 @@ def look(
     verdicts: dict[Key, Verdict] = {}
     untold: set[Key] = set()
     now = view.facts.monotonic
+    maybe = _may_start(book, view)
     for judge in book.judges:
         policy, starts = judge.policy, judge.starts
         mine, is_asked = states.get(policy.name, {}), policy.at is None or policy.name in due
         is_waited_for = policy.name in book.waited_for
-        if not (is_asked or is_waited_for or mine):
+        asks = policy.name in maybe and (is_asked or is_waited_for)
+        if not (asks or mine):
             continue
         looked = []
         for found in view.facts.of_kind(policy.watch):
-            asks = (is_asked or is_waited_for) and judge.may_start(found)
             truth = starts(found, view) if asks else False
             if (is_asked and truth is True) or found.subject in mine:
                 looked.append(found)
@@ -59,6 +60,18 @@ def look(
             rules[key] = track(state, verdict.truth, policy.for_s, policy.keep_s, now, longest_step_s)
             verdicts[key] = verdict
     return rules, verdicts, untold
+
+
+def _may_start(book: Book, view: View) -> set[str]:
+    """The policies of which the diagnoses alone do not say already that they cannot be true of anything."""
+    maybe: set[str] = set()
+    for kind, judges in book.by_kind.items():
+        told = {found.fields.get("diagnosis") for found in view.facts.of_kind(kind)}
+        is_open = not all(isinstance(diagnosis, str) for diagnosis in told)
+        for judge in judges:
+            if judge.diagnoses is None or is_open or not judge.diagnoses.isdisjoint(told):
+                maybe.add(judge.policy.name)
+    return maybe
 
 
 def skipped_now(book: Book, view: View, due: frozenset[str], rules: Mapping[Key, RuleState]) -> dict[Key, Verdict]:

@@ -40,12 +40,13 @@ class Mind:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The policies in force, compiled once; `waited_for` are those that others name in `unless`."""
+    """The policies in force, compiled once, also by what they watch; `waited_for` are named in some `unless`."""
 
     judges: tuple[Judge, ...]
     by_name: Mapping[str, Policy]
     needed: Mapping[str, tuple[Window, ...]]
     waited_for: frozenset[str] = frozenset()
+    by_kind: Mapping[str, tuple[Judge, ...]] = field(default_factory=dict)
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -61,7 +62,9 @@ def book_of(policies: Sequence[Policy]) -> Book:
         found = tuple(window for condition in asked for window in windows(condition))
         needed[policy.watch] = tuple(dict.fromkeys((*needed.get(policy.watch, ()), *found)))
     waited_for = frozenset(name for policy in policies for name in policy.unless)
-    return Book(tuple(judge_of(p) for p in policies), {p.name: p for p in policies}, needed, waited_for)
+    judges = tuple(judge_of(policy) for policy in policies)
+    by_kind = {kind: tuple(one for one in judges if one.policy.watch == kind) for kind in needed}
+    return Book(judges, {policy.name: policy for policy in policies}, needed, waited_for, by_kind)
 
 
 def intent(act: Act, mind: Mind, facts: Facts, now: float) -> Attempt:

@@ -15,6 +15,7 @@ from paramedic.model.policy import Policy
 from paramedic.model.record import Slot
 
 AFTER_START_S = 300.0
+SOON_S = 60.0
 
 
 def shift_s(policy: Policy, host: str) -> float:
@@ -35,6 +36,9 @@ def step(
         shift = shift_s(policy, host)
         rule = f"{policy.at} {policy.zone or local} {shift}"
         slot = slots.get(policy.name)
+        if slot is not None and slot.rule == rule and _is_soon(slot, wall):
+            found[policy.name] = slot
+            continue
         is_new_time = slot is not None and wall < slot.seen_at - cron.CORRECTION_S
         if slot is None or slot.rule != rule or is_new_time:
             found[policy.name] = Slot(rule, _next(policy, local, wall, shift), wall)
@@ -47,6 +51,11 @@ def step(
             due.add(policy.name)
         found[policy.name] = Slot(rule, _next(policy, local, wall, shift), wall)
     return found, frozenset(due)
+
+
+def _is_soon(slot: Slot, wall: float) -> bool:
+    """Whether it was looked at a moment ago and its time has not come: then it stays as it is."""
+    return slot.seen_at <= wall < slot.seen_at + SOON_S and (slot.next_at is None or wall < slot.next_at)
 
 
 def _patience_s(policy: Policy, slot: Slot) -> float:

@@ -43,8 +43,8 @@ while True:
         break
 """
 # What the agent looks at in every pass, as far as Monit can: it asks Supervisor for its programs and uWSGI for its
-# stats too, but understands no more of the answers than a pattern. It knows neither USS and PSS, nor PSI, nor whether it
-# is the right process that listens.
+# stats too, but understands no more of the answers than a pattern. It knows neither USS nor PSS nor PSI, nor whether
+# it is the right process that listens.
 ASKS_ALL = "<?xml version='1.0'?><methodCall><methodName>supervisor.getAllProcessInfo</methodName></methodCall>"
 MONITRC = """set daemon 1
 set limits {{ sendExpectBuffer: 16 kB }}

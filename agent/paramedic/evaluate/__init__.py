@@ -26,13 +26,6 @@ class Judge:
     watches: Test
     diagnoses: frozenset[str] | None = None
 
-    def may_start(self, found: SubjectFacts) -> bool:
-        """False where its diagnosis alone says that `starts` is False: nearly always, and quickly."""
-        if self.diagnoses is None:
-            return True
-        diagnosis = found.fields.get("diagnosis")
-        return not isinstance(diagnosis, str) or diagnosis in self.diagnoses
-
     def verdict(self, found: SubjectFacts, view: View, is_firing: bool = False) -> Verdict:
         """Whether the policy's condition holds for this subject, with the values that made it so.
 

@@ -27,8 +27,8 @@ def learn(known: Known, sample: Sample) -> Known:
     for name, uwsgi in sample.uwsgi.items():
         if isinstance(uwsgi, UwsgiReading):
             uwsgis[name] = UwsgiKnown(uwsgi.master, tuple(w.identity for w in uwsgi.workers if w.identity))
-    baselines = _baselines(known, sample)
-    return replace(known, supervisors=supervisors, baselines=baselines, sockets=sockets, uwsgis=uwsgis)
+    after = Known(known.boot_id, supervisors, _baselines(known, sample), known.preflights, sockets, uwsgis)
+    return known if after == known else after
 
 
 def _healthy(reading: SocketReading) -> SocketKnown | None:

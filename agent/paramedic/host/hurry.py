@@ -18,5 +18,5 @@ def hurry(link: socket.socket, until: float) -> None:
     if left <= 0:
         raise TimeoutError(110, "no complete answer within the deadline")
     may = link.gettimeout()
-    if may is None or may - left > WORTH_S:
+    if not may or may - left > WORTH_S:
         link.settimeout(left)

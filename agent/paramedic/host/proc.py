@@ -24,8 +24,6 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _UNIT = re.compile(r"[\w:.@\\][\w:.@\\-]*\.service", re.ASCII)
 _NUMBER = re.compile(rb"\d{1,18}")
 MOST_WORDS = 1 << 16
-_UIDS = re.compile(rb"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", re.MULTILINE)
-_GIDS = re.compile(rb"^Gid:\s+\d+\s+(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +153,11 @@ class Proc:
     def ids(self, pid: int) -> tuple[int | None, int | None]:
         """(its uid, its gid) in one look, as `uid` and `gid` tell them."""
         data = self._bytes(f"{pid}/status") or b""
-        uids, gid = _UIDS.search(data), _GIDS.search(data)
-        found = set(uids.groups()) if uids else set()
-        return int(found.pop()) if len(found) == 1 else None, int(gid[1]) if gid else None
+        uids = data.partition(b"\nUid:")[2].split(None, 4)[:4]
+        gids = data.partition(b"\nGid:")[2].split(None, 4)[:4]
+        if len(uids) < 4 or len(gids) < 4:
+            return None, None
+        return int(uids[0]) if uids.count(uids[0]) == 4 else None, int(gids[1])
 
     def holds_socket(self, pid: int, socket_inode: int) -> bool:
         """Whether it has that socket open; raises PermissionError without the same user or CAP_SYS_PTRACE."""

@@ -13,20 +13,20 @@ _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST_DUMP = 0x301
 _DONE, _ERROR = 3, 2
 _HEADER = struct.Struct("=IHHII")
-_DEADLINE_S = 2.0
 _kept = threading.local()
 _PART_BYTES = 1 << 15  # the most that the kernel puts into one datagram (net/netlink/af_netlink.c)
 
 
 def dump(*requests: bytes) -> Iterator[bytes]:
-    """The body of every message that answers; raises OSError where the kernel cannot tell.
+    """The body of every message that answers; raises OSError where the kernel cannot tell. It never waits: the kernel
+    answers while it is asked (net/netlink/af_netlink.c, netlink_dump).
 
     Each thread keeps its socket for the next dump, unless this one was not read to its end.
     """
     link: socket.socket | None = _kept.__dict__.pop("link", None)
     if link is None:
         link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
-        link.settimeout(_DEADLINE_S)
+        link.setblocking(False)
     is_read = False
     try:
         for request in requests:

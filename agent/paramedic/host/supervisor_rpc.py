@@ -8,6 +8,7 @@ link followed, and the inode that answers is the inode that was looked at.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import os
 import re
@@ -84,10 +85,10 @@ def ask(
     `place` is a path, or an O_PATH descriptor of a file that may have no name any more. A password is sent only to a
     listener of root, of ours or of the uid `served_by`. Raises Silent or another RpcFailure.
     """
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         peers = None if username is None else {0, os.geteuid(), served_by}
-        _send(link, place, _request(tuple(methods), username, password), clock.monotonic() + deadline_s, peers)
+        _send(link, place, _request(tuple(methods), username, password), peers)
     except (OSError, RpcFailure) as error:
         link.close()
         raise _failure(error, deadline_s) from error
@@ -130,10 +131,10 @@ def _request(methods: Methods, username: str | None, password: str | None) -> by
     return f"{head}\r\n".encode() + body
 
 
-def _send(link: socket.socket, place: str | int, request: bytes, until: float, peers: set[int | None] | None) -> None:
+def _send(link: socket.socket, place: str | int, request: bytes, peers: set[int | None] | None) -> None:
+    """Without waiting: a queue that has no room says so at once, and a new connection has room for a question."""
     found = place if isinstance(place, int) else files.open_path(place)
     try:
-        hurry(link, until)
         link.connect(f"/proc/self/fd/{found}")
     finally:
         if found != place:
@@ -142,7 +143,6 @@ def _send(link: socket.socket, place: str | int, request: bytes, until: float, p
         uid = _PEER.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1]
         if uid not in peers:
             raise RpcFailure(f"user {uid} listens there, who is not given the daemon's password")
-    hurry(link, until)
     link.sendall(request)
 
 
@@ -159,8 +159,7 @@ def _read(link: socket.socket, until: float) -> tuple[str, bytes]:
     """(head, body) of an answer, which ends with its Content-Length or the connection."""
     data, end, size = bytearray(), -1, -1
     while end < 0 or size < 0 or len(data) < end + size:
-        hurry(link, until)
-        part = link.recv(PART_BYTES)
+        part = _part(link, until)
         data += part
         if len(data) > MAX_BYTES:
             raise ValueError("the answer is too large")
@@ -171,6 +170,15 @@ def _read(link: socket.socket, until: float) -> tuple[str, bytes]:
     if end < 0 or len(data) < end + size:
         raise ValueError("the answer ended too early")
     return data[:end].decode("latin-1"), bytes(data[end:])
+
+
+def _part(link: socket.socket, until: float) -> bytes:
+    """What is there, or comes first."""
+    if link.gettimeout() == 0:
+        with contextlib.suppress(BlockingIOError):
+            return link.recv(PART_BYTES)
+    hurry(link, until)
+    return link.recv(PART_BYTES)
 
 
 def _content_length(head: bytearray) -> int:

@@ -123,7 +123,8 @@ def sees_same_folder(pid: int, path: str, proc: Proc) -> bool:
 
 def folder_of(path: str) -> FolderReading | None:
     """The folder of a path, as it is."""
-    with contextlib.suppress(OSError):
+    try:
         found = os.stat(os.path.dirname(path))
-        return FolderReading(found.st_uid, found.st_gid, found.st_mode & 0o7777)
-    return None
+    except OSError:
+        return None
+    return FolderReading(found.st_uid, found.st_gid, found.st_mode & 0o7777)
