@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +19,7 @@ from paramedic.host.children import Children
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
 
-PROC = Proc()
+PROC, NOBODY = Proc(), 65534
 
 
 def me() -> Identity:
@@ -81,6 +84,37 @@ def test_strangers_and_other_users_are_none(child: subprocess.Popen[bytes]) -> N
     assert found is not None
     children.of(found, os.geteuid())
     assert children.read(child.pid) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program that changes its user")
+def test_one_that_changes_its_user_is_none_within_as_many_looks_as_there_are_children() -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    sleeper = folder / "sleeper"
+    shutil.copy("/bin/sleep", sleeper)
+    sleeper.chmod(0o4755)
+    argv = ["/bin/sh", "-c", f"read go; exec {sleeper} 60"]
+    made = [subprocess.Popen(argv, stdin=subprocess.PIPE, user=NOBODY, group=NOBODY, cwd="/") for _ in range(3)]
+    children = Children(PROC)
+    try:
+        pids = [one.pid for one in made]
+        wait_for("they run as nobody", lambda: all(PROC.uid(pid) == NOBODY for pid in pids))
+        children.of(me(), NOBODY)
+        assert all(children.read(pid) for pid in pids)
+        assert made[1].stdin is not None
+        made[1].stdin.write(b"go\n")
+        made[1].stdin.flush()
+        wait_for("it is root's now", lambda: os.stat(f"/proc/{pids[1]}").st_uid == 0)
+        for _ in range(len(pids) + 1):
+            children.of(me(), NOBODY)
+            found = [children.read(pid) is not None for pid in pids]
+        assert found == [True, False, True]
+    finally:
+        shutil.rmtree(folder)
+        children.keep(())
+        for one in made:
+            one.kill()
+            one.communicate()
 
 
 def test_the_kernel_tells_of_tcp_what_its_tables_tell() -> None:

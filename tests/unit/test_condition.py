@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from paramedic.host import accounts
+import pytest
+
+from paramedic.host import accounts, files
 from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity
-from paramedic.sense.condition import PIDFILE_AFTER_S, Logs, Pidfiles
+from paramedic.sense.condition import LOOKED_FOR_S, PIDFILE_AFTER_S, Access, Logs, Pidfiles
 from paramedic.sense.path import Holders
+from unit.builders import supervisor
 
-PROC = Proc()
+PROC, NOBODY = Proc(), 65534
 
 
 def me() -> Identity:
@@ -49,6 +56,37 @@ def test_a_pidfile_that_changes_is_seen_at_the_next_look(tmp_path: Path) -> None
     path.write_text(f"{os.getpid()}\n")
     assert shown() is None
     assert pidfiles.wrong(str(path), Identity(1, 0), PIDFILE_AFTER_S) is not None, "right for another daemon only"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a socket of another user")
+def test_who_is_kept_from_a_socket_is_seen_at_once_and_who_may_not_enter_its_folder_soon() -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    path, access = str(folder / "s.sock"), Access()
+    conf = replace(supervisor().conf, socket=path)
+
+    def kept_out(now: float) -> str | None:
+        at = files.look(path)
+        reading = supervisor(conf=conf, path=at, listening_inode=at.inode, owner=(NOBODY, NOBODY))
+        found = access.denied(reading, now)
+        return found.why if found else None
+
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            os.chown(path, NOBODY, NOBODY)
+            os.chmod(path, 0o700)
+            assert kept_out(100.0) is None
+            os.chown(path, 0, 0)
+            assert str(kept_out(101.0)).startswith(f"{path} has mode 0700")
+            os.chown(path, NOBODY, NOBODY)
+            assert kept_out(102.0) is None
+            folder.chmod(0o700)
+            assert kept_out(102.0 + LOOKED_FOR_S) == kept_out(102.1 + LOOKED_FOR_S) == f"{folder} may not be entered"
+            folder.chmod(0o755)
+            assert kept_out(102.2 + LOOKED_FOR_S) is None
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_an_account_is_what_the_name_service_says() -> None:

@@ -11,7 +11,10 @@ from paramedic.model.facts import Finding, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Window
 from paramedic.model.readings import Holding
 from paramedic.model.record import Truth, Verdict
+from paramedic.model.vocabulary import DIAGNOSES, KINDS
 from paramedic.policy.language import parse_condition
+from paramedic.rulebook import files_of, load_files
+from paramedic.windows import Windows
 from unit.builders import HOST, MAIN, MIB, WEB, facts, policy, subject, verdict
 
 NOT_READ = Unknown("nobody could read it")
@@ -394,3 +397,31 @@ def test_what_would_clear_may_look_through_a_window() -> None:
     of = policy(when="busy > 5", clear=parse_condition("avg(idle, 1m) > 2", "uwsgi"))
     found = judge_of(of).verdict(web := subject(WEB, {"busy": 9}), View(facts(web), Memory(3.0)), True)
     assert found.truth is Truth.NO
+
+
+def test_a_policy_that_a_diagnosis_excludes_would_not_start_with_it() -> None:
+    shipped = load_files(files_of(["shipped"]))
+    written = [
+        policy(when=when)
+        for when in (
+            "diagnosis is uwsgi-dead",
+            "diagnosis in (uwsgi-dead, app-broken) and busy > 3",
+            "busy > 3 and (diagnosis is uwsgi-dead and idle > 1)",
+            "diagnosis is uwsgi-dead or busy > 3",
+            "not diagnosis is uwsgi-dead",
+            "diagnosis != ok",
+        )
+    ]
+    excluded = 0
+    for judge in map(judge_of, (*shipped, *written)):
+        about = Subject(judge.policy.watch, "main")
+        for diagnosis in (*DIAGNOSES, "ok", NOT_READ):
+            fields: dict[str, Value] = dict.fromkeys(KINDS[about.kind], 1.0)
+            fields["diagnosis"] = diagnosis
+            found = subject(about, fields)
+            is_excluded = judge.diagnoses is not None and diagnosis != NOT_READ and diagnosis not in judge.diagnoses
+            excluded += is_excluded
+            if is_excluded:
+                assert judge.starts(found, View(facts(found), Windows())) is False, (judge.policy.name, diagnosis)
+    assert excluded > 100
+    assert [judge_of(one).diagnoses for one in written[3:]] == [None] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,20 @@ def test_they_are_told_apart_and_a_strangers_does_not_answer_for_a_dead_one(twin
         dead = sensor.read(None, unix_diag.listeners())
         assert isinstance(dead, SocketReading | Unreadable)
         assert isinstance(dead, Unreadable) or (dead.owner, dead.at_path) == (None, None)
+
+
+def test_sockets_of_a_file_system_that_becomes_known_are_numbered_anew(
+    twins: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inodes, "_looked_at", time.monotonic())
+    monkeypatch.setattr(inodes, "_plain", frozenset())
+    monkeypatch.setattr(inodes, "_bases", {})
+    with serve(twins[0]), serve(twins[1]):
+
+        def told(path: Path) -> int:
+            return {one.name: one.file_inode for one in unix_diag.listeners()}[str(path)]
+
+        assert told(twins[0]) == told(twins[1]) == files.look(str(twins[0])).inode, "nobody knows this mount yet"
+        assert unix_diag.listeners() is unix_diag.listeners()
+        monkeypatch.setattr(inodes, "_looked_at", float("-inf"))
+        assert files.look(str(twins[0])).inode == told(twins[0]) != told(twins[1])

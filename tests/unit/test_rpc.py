@@ -10,6 +10,7 @@ import time
 import xmlrpc.client
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.parsers.expat import ExpatError
 
 import pytest
@@ -184,3 +185,36 @@ def test_an_answer_that_is_none_says_what_is_wrong_with_it(
     with pytest.raises(supervisor_rpc.RpcFailure, match=reason) as failed:
         ask(str(tmp_path / "s.sock"), 2.0)
     assert not isinstance(failed.value, supervisor_rpc.Silent)
+
+
+def answer(now: int, state: str = "RUNNING", uptime: str = "0:00:12") -> bytes:
+    """The body of an answer to getAllProcessInfo of a daemon with one program, as supervisord writes it."""
+    row = {"name": "daphne", "group": "daphne", "start": 5, "now": now, "statename": state, "pid": 7}
+    row["description"] = f"pid 7, uptime {uptime}"
+    return xmlrpc.client.dumps(([row],), methodresponse=True).encode()
+
+
+def rows(body: bytes) -> object:
+    """What the library reads in it."""
+    found: Any = xmlrpc.client.loads(body)[0]
+    return found[0]
+
+
+def test_an_answer_that_says_the_same_a_second_later_is_not_taken_apart_again() -> None:
+    kept = supervisor_rpc.Kept()
+    first = kept.value_of(answer(1000))
+    assert first == rows(answer(1000))
+    assert kept.value_of(answer(1001, uptime="0:00:13")) is first
+    other = kept.value_of(answer(1002, state="STOPPED"))
+    assert other == rows(answer(1002, state="STOPPED"))
+    assert kept.value_of(answer(1003)) == rows(answer(1003))
+
+
+@pytest.mark.parametrize("broken", [b"", b"<methodResponse>", b"rubbish", answer(1000)[:-20]])
+def test_what_is_no_answer_is_none_the_second_time_too(broken: bytes) -> None:
+    kept = supervisor_rpc.Kept()
+    kept.value_of(answer(1000))
+    for _ in range(2):
+        with pytest.raises((ValueError, ExpatError)):
+            kept.value_of(broken)
+    assert kept.value_of(answer(1001))

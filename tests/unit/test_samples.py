@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from paramedic.journal import Journal, Recorder, facts_from_json, facts_to_json, recall_windows, recorded, subject_of
+from paramedic.journal.readings import parent_of
 from paramedic.journal.samples import Block, unpack
 from paramedic.model.facts import Facts, Finding, Subject, SubjectFacts, Unknown, Value
 from paramedic.model.policy import Window
-from paramedic.model.readings import Holding, Identity
+from paramedic.model.readings import Holding, Identity, age_s
 from paramedic.model.record import Incident, Slot, Status
 from paramedic.model.vocabulary import DIAGNOSES
 from paramedic.windows import Windows
@@ -266,3 +267,67 @@ def test_a_migration_that_was_killed_half_way_is_done_again(tmp_path: Path) -> N
     old.execute("alter table incidents add column round integer not null default 1")
     old.close()
     assert Journal(path).open_incidents()[0].round == 1
+
+
+def aged(step: int) -> Facts:
+    """Processes and how old they are when the host has been up for 5000 s and five for each step; one was replaced."""
+    up_s, born = 5000.0 + step * 5, [Identity(7, 12_345), Identity(8 + step // 3, 400_000 + step // 3)]
+    workers = [
+        SubjectFacts(Subject("uwsgi.worker", f"web/{number}"), {"rss": 5, "age": age_s(one, up_s)}, identity=one)
+        for number, one in enumerate(born)
+    ]
+    web = SubjectFacts(WEB, {"uptime": age_s(born[0], up_s), "rss": 100 + step}, identity=born[0])
+    odd = SubjectFacts(MAIN, {"uptime": 1.5}, identity=Identity(9, 9))
+    unread = SubjectFacts(ORPHAN, {"age": Unknown("gone")}, parent=MAIN, identity=Identity(10, 10))
+    found = [web, *workers, odd, unread]
+    return Facts(1000.0 + step * 5, 1_780_000_000.0 + step * 5, {one.subject: one for one in found})
+
+
+def test_ages_are_told_from_starts_and_come_back_to_the_hundredth() -> None:
+    packed = pack([aged(step) for step in range(12)], "boot")
+    assert list(recorded([packed], 0.0)) == [
+        replace(facts, subjects={s: one._replace(parent=parent_of(s)) for s, one in facts.subjects.items()})
+        for facts in map(aged, range(12))
+    ]
+    table = json.loads(zlib.decompress(packed))["subjects"]["uwsgi.worker:web/0"]
+    assert table == {"=": {"rss": 5, "age": "~aged", "~id": [7, 12_345]}}
+
+
+def test_a_block_of_an_earlier_version_is_read() -> None:
+    """A column for each field, of one value where it is constant; ages as they were seen."""
+    old = {
+        "wall": [100.0, 105.0],
+        "monotonic": [5.0, 10.0],
+        "boot": "b",
+        "subjects": {
+            "uwsgi:web": {"uptime": [1.25, 6.25], "rss": [7], "uss": [{"unknown": "why"}, 3], "~id": [[1, 2]]}
+        },
+    }
+    found = list(recorded([zlib.compress(json.dumps(old).encode())], 0.0))
+    assert [one.subjects[WEB].fields for one in found] == [
+        {"uptime": 1.25, "rss": 7, "uss": Unknown("why")},
+        {"uptime": 6.25, "rss": 7, "uss": 3},
+    ]
+    assert found[0].subjects[WEB].identity == Identity(1, 2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"up": []},
+        {"up": [1.0, 2.0, 3.0]},
+        {"up": ["soon", "late"]},
+        {"up": 5},
+        {"subjects": {"uwsgi:web": {"=": {"uptime": "~aged"}}}},
+        {"subjects": {"uwsgi:web": {"=": {"uptime": "~aged", "~id": [1]}}}},
+        {"subjects": {"uwsgi:web": {"=": {"uptime": "~aged", "~id": "x"}}}},
+        {"subjects": {"uwsgi:web": {"=": []}}},
+        {"subjects": {"uwsgi:web": []}},
+    ],
+)
+def test_damaged_ages_cost_their_block_only(damage: dict[str, object]) -> None:
+    block: dict[str, object] = {"wall": [100.0, 105.0], "monotonic": [5.0, 10.0], "up": [50.0, 55.0], "boot": "b"}
+    block |= {"subjects": {"uwsgi:web": {"=": {"uptime": "~aged", "~id": [1, 2]}}}}
+    whole = zlib.compress(json.dumps(block).encode())
+    assert [one.subjects[WEB].fields["uptime"] for one in recorded([whole], 0.0)] == [49.98, 54.98]
+    assert list(recorded([zlib.compress(json.dumps(block | damage).encode())], 0.0)) == []

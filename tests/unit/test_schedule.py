@@ -159,3 +159,12 @@ def test_a_time_that_never_comes_is_refused_when_loading() -> None:
 
 def test_policies_without_at_have_no_slot() -> None:
     assert step([policy()], {}, 0.0, UTC, "host") == ({}, frozenset())
+
+
+def test_between_two_moments_nothing_is_reckoned_twice_in_a_minute() -> None:
+    at = wall("2026-11-27 03:28:00")
+    clock = Clock(NIGHTLY).look(at)
+    before = clock.slots[NIGHTLY.name]
+    assert clock.look(at + 1.0, at + 59.0).slots[NIGHTLY.name] is before
+    assert clock.look(at + 61.0).slots[NIGHTLY.name].seen_at == at + 61.0, "a clock set back is measured from there"
+    assert clock.look(at + 119.9, at + 120.0, at + 121.0).due == [at + 120.0]

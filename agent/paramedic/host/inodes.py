@@ -13,7 +13,7 @@ import time
 _PLAIN = frozenset(("ext2", "ext3", "ext4", "xfs", "f2fs", "tmpfs", "ramfs", "devtmpfs", "rootfs"))
 AGAIN_S = 60.0
 _LOW = 0xFFFFFFFF
-_plain: set[int] = set()
+_plain: frozenset[int] = frozenset()
 _bases: dict[int, int] = {}  # st_dev of those that are plain -> the upper half of their numbers
 _looked_at = float("-inf")
 
@@ -34,9 +34,15 @@ def of_socket(inode: int, device: int) -> int:
     return (device if _is_plain(device) else 0) << 32 | (inode & _LOW)
 
 
-def known() -> int:
-    """How many file systems can be told: what was numbered while there were fewer must be numbered anew."""
-    return len(_plain)
+def known() -> frozenset[int]:
+    """The file systems that are told apart: what was numbered while others were known must be numbered anew."""
+    return _plain
+
+
+def refresh() -> None:
+    """Before a look, not within one: a minute later a device's number may be that of another file system."""
+    if time.monotonic() - _looked_at > AGAIN_S:
+        _look()
 
 
 def is_same(number: int, st_ino: int) -> bool:
@@ -45,14 +51,22 @@ def is_same(number: int, st_ino: int) -> bool:
 
 
 def _is_plain(device: int) -> bool:
-    """Whether it is a mounted file system on which stat(2) and the kernel name the same device (proc(5), mountinfo)."""
-    global _looked_at
+    """Whether it is a mounted file system on which stat(2) and the kernel name the same device."""
     if device not in _plain and time.monotonic() - _looked_at > AGAIN_S:
-        _looked_at = time.monotonic()
-        with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
-            for line in table:
-                before, _, after = line.partition(" - ")
-                if after.partition(" ")[0] in _PLAIN:
-                    major, _, minor = before.split(" ")[2].partition(":")
-                    _plain.add(int(major) << 20 | int(minor))
+        _look()
     return device in _plain
+
+
+def _look() -> None:
+    """At /proc/self/mountinfo (proc(5))."""
+    global _looked_at, _plain
+    _looked_at, found = time.monotonic(), set[int]()
+    with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
+        for line in table:
+            before, _, after = line.partition(" - ")
+            if after.partition(" ")[0] in _PLAIN:
+                major, _, minor = before.split(" ")[2].partition(":")
+                found.add(int(major) << 20 | int(minor))
+        if found != _plain:
+            _plain = frozenset(found)
+            _bases.clear()

@@ -21,7 +21,7 @@ _MESSAGE = struct.Struct("=BBBBIII")
 _SHOWN = _SHOW_NAME | _SHOW_VFS | _SHOW_RQLEN
 _ANY = 0xFFFFFFFF
 _REQUEST = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, _SHOWN, _ANY, _ANY)
-_last: tuple[tuple[int, list[bytes]], tuple[Listener, ...]] = ((0, []), ())
+_last: tuple[tuple[frozenset[int], list[bytes]], tuple[Listener, ...]] = ((frozenset(), []), ())
 
 
 class Listener(NamedTuple):

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from paramedic.host import clock, files, recipe, unix_diag
+from paramedic.host import clock, files, inodes, recipe, unix_diag
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import walk
 from paramedic.host.unix_diag import Listener
@@ -73,6 +73,7 @@ class Sensors:
 
         `is_suspect`: some policy has something against the host, so who holds its memory is worth a walk.
         """
+        inodes.refresh()
         now, wall = clock.monotonic(), clock.wall()
         self._dumped = ()
         uwsgi, supervisor, sockets = self._read_processes(known, now)
