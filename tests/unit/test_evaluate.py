@@ -412,10 +412,11 @@ def test_a_policy_that_a_diagnosis_excludes_would_not_start_with_it() -> None:
             "diagnosis != ok",
         )
     ]
+    told: list[Value] = [*DIAGNOSES, "ok", NOT_READ]
     excluded = 0
     for judge in map(judge_of, (*shipped, *written)):
         about = Subject(judge.policy.watch, "main")
-        for diagnosis in (*DIAGNOSES, "ok", NOT_READ):
+        for diagnosis in told:
             fields: dict[str, Value] = dict.fromkeys(KINDS[about.kind], 1.0)
             fields["diagnosis"] = diagnosis
             found = subject(about, fields)
