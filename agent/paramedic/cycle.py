@@ -71,8 +71,10 @@ class Cycle:
     def run_pass(self) -> Passed:
         """One pass."""
         is_suspect = any(subject.kind == "host" for _, subject in self.mind.rules)
-        sample = self.sensors.read(self.known, is_suspect)
-        self._held.let_go()
+        try:
+            sample = self.sensors.read(self.known, is_suspect)
+        finally:
+            self._held.let_go()
         facts = join(sample, self.known)
         self.past.take(facts)
         self._remember(learn(self.known, sample))

@@ -85,7 +85,7 @@ class Rulebook:
     def __init__(self, names: Sequence[str], policies: tuple[Policy, ...] | None = None) -> None:
         self._names = tuple(names)
         self._folders = [str(shipped_policies()) if name == "shipped" else name for name in self._names]
-        self._lists: dict[str, tuple[tuple[str, int, int, int], list[str]]] = {}
+        self._lists: dict[str, tuple[tuple[int, int, int], list[str]]] = {}
         self._seen = self._last = self._fingerprint()
         self.policies = load_trusted(names) if policies is None else policies
         self.errors: tuple[str, ...] = ()
@@ -121,10 +121,16 @@ class Rulebook:
         return tuple(sorted(_mark(path) for folder in self._folders for path in self._files_in(folder)))
 
     def _files_in(self, folder: str) -> list[str]:
-        """As `_listed`; a folder that has not changed for seconds holds the same names as when it was listed."""
-        mark = _mark(folder)
-        kept = self._lists.get(folder)
-        if kept is None or kept[0] != mark or clock.wall() - mark[2] / 1e9 < RACY_S:
+        """As `_listed`; a folder that has not changed for seconds holds the same names as when it was listed.
+
+        By the time that nobody can set: copies keep that of their originals.
+        """
+        try:
+            found = os.stat(folder)
+        except OSError:
+            return _listed(folder)
+        mark, kept = (found.st_dev, found.st_ino, found.st_ctime_ns), self._lists.get(folder)
+        if kept is None or kept[0] != mark or clock.wall() - found.st_ctime < RACY_S:
             kept = self._lists[folder] = (mark, _listed(folder))
         return kept[1]
 

@@ -41,6 +41,21 @@ def test_a_change_counts_when_two_looks_saw_the_same(file: Path) -> None:
     assert not book.refresh()
 
 
+def test_a_file_that_is_added_counts_whatever_time_its_folder_is_given(file: Path, tmp_path: Path) -> None:
+    """Copies keep the times of their originals."""
+    long_ago = (1_600_000_000, 1_600_000_000)
+    os.utime(tmp_path, long_ago)
+    book = Rulebook([str(tmp_path)])
+    book.refresh()
+    (tmp_path / "q.yaml").write_text(TWO.replace("name: a", "name: b"))
+    os.utime(tmp_path, long_ago)
+    assert [book.refresh(), book.refresh()] == [False, True]
+    assert [policy.name for policy in book.policies] == ["a", "b"]
+    file.unlink()
+    os.utime(tmp_path, long_ago)
+    assert [book.refresh(), book.refresh()] == [False, True]
+
+
 def test_a_signal_does_not_wait(file: Path) -> None:
     book = Rulebook([str(file)])
     change(file, TWO)

@@ -86,14 +86,18 @@ def test_rollups_of_what_does_not_change_take_a_share_of_the_time_and_a_change_i
     assert 3 + 1 <= Costs.read <= 3 + 2, "no RSS moved: a tenth of the share"
     before = Costs.read
     for second in range(100, 200):
+        rollups.refresh(sizes, float(second), work=second)
+    assert before + 9 <= Costs.read <= before + 11, "RSS stands still, but somebody works: the share"
+    before = Costs.read
+    for second in range(200, 300):
         sizes[Identity(1, 1)] = 1000 + 20 * (second % 2)
-        rollups.refresh(sizes, float(second))
+        rollups.refresh(sizes, float(second), work=199)
     assert before + 5 <= Costs.read <= before + 11, "one moves a little, every other second: the share"
     sizes[Identity(2, 1)] = 2000
-    rollups.refresh(sizes, 200.0)
+    rollups.refresh(sizes, 300.0, work=199)
     found = rollups.of(Identity(2, 1))
     assert isinstance(found, MemoryReading)
-    assert found.read_at == 200.0
+    assert found.read_at == 300.0
 
 
 def conf(tmp_path: Path, text: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -54,6 +55,64 @@ def test_a_touch_file_is_not_reached_through_a_users_link_in_its_path(home: Path
     with pytest.raises(PermissionError, match="a folder that is not theirs"):
         write_fifo(str(home / "app" / "fifo"), b"r", 0)
     assert (precious / "reload").stat().st_mtime == 1e9
+
+
+PLANTS = """set -e
+mount -t tmpfs none "$1"
+mkdir "$1/run"
+touch "$1/run/s.sock"
+mount --bind "$2" "$1/run/s.sock"
+echo ready
+cat
+"""
+
+
+@ROOT
+def test_a_path_is_not_led_into_a_users_own_file_system_tree() -> None:
+    """There a user's mounts give any file any name: the kernel itself calls it by the very path."""
+    top = Path(tempfile.mkdtemp())
+    top.chmod(0o755)
+    home, precious = top / "home", top / "precious"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    argv = ["unshare", "-Urm", "sh", "-c", PLANTS, "sh", home, precious]
+    precious.touch(0o600)
+    as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    user = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **as_nobody)  # type: ignore[call-overload]
+    try:
+        if user.stdout.readline() != b"ready\n":
+            pytest.skip("users may not make namespaces here")
+        (home / "run").symlink_to(f"/proc/{user.pid}/root{home}/run")
+        os.lchown(home / "run", NOBODY, NOBODY)
+        path, before = str(home / "run" / "s.sock"), precious.stat()
+        assert os.path.samestat(os.stat(path), before), "the fault is real"
+        with pytest.raises(OSError, match="symbolic link"):
+            os.close(files.open_path(path))
+        with pytest.raises(OSError, match="symbolic link"):
+            files.touch_newer(path, before.st_mtime + 100, None)
+        assert precious.stat().st_mtime == before.st_mtime
+    finally:
+        user.communicate()
+        shutil.rmtree(top)
+
+
+def test_a_path_that_a_link_makes_longer_than_any_path_costs_no_descriptor(tmp_path: Path) -> None:
+    name, top = "d" * 250, os.open(tmp_path, os.O_RDONLY)
+    deepest = top
+    for _ in range(20):
+        os.mkdir(name, dir_fd=deepest)
+        deepest = os.open(name, os.O_RDONLY, dir_fd=deepest)
+    os.symlink("/".join([name] * 10), "half", dir_fd=top)
+    half = os.open("half", os.O_RDONLY, dir_fd=top)
+    os.symlink("/".join([name] * 10), "rest", dir_fd=half)
+    os.symlink("half/rest", "run", dir_fd=top)
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=deepest))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        found = files.open_path(str(tmp_path / "run" / "file"))
+        assert os.path.samestat(os.fstat(found), os.stat(tmp_path / "run" / "file"))
+        os.close(found)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @ROOT

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from paramedic.host import inodes
 from paramedic.host.failpoint import reached
-from paramedic.host.folders import folder, private, rename_noreplace
+from paramedic.host.folders import folder, open_without_links, private, rename_noreplace
 from paramedic.model.readings import PathKind, PathReading
 
 _KINDS = {
@@ -24,7 +24,6 @@ _KINDS = {
 }
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_ASIDE = 100
-_DELETED = " (deleted)"  # what the kernel adds to the name of a file that has none any more
 _NAME_IT = "if that is right, write it as stack.uwsgi.NAME.chain_reload"
 
 
@@ -149,14 +148,10 @@ def is_listening(place: str | int) -> bool:
 
 
 def open_path(path: str) -> int:
-    """An O_PATH descriptor of what stands at the path itself; the folder it is in is reached as `folder` says.
-
-    What the kernel itself names by this very path was reached without a link: then nothing is left to look at.
-    """
-    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if os.readlink(f"/proc/self/fd/{fd}") == path and not path.endswith(_DELETED):
+    """An O_PATH descriptor of what stands at the path itself; the folder it is in is reached as `folder` says."""
+    fd = open_without_links(path)
+    if fd is not None:
         return fd
-    os.close(fd)
     with folder(os.path.dirname(path)) as there:
         return os.open(os.path.basename(path), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
 

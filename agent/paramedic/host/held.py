@@ -21,12 +21,16 @@ _HELD = frozenset(("stat", "status", "meminfo", "memory", IN_PIECES))
 
 
 class HeldProc(Proc):
-    """A Proc for one thread that looks again and again; what a look did not ask for is let go of after it."""
+    """A Proc for one thread that looks again and again; what a look did not ask for is let go of after it.
+
+    Where descriptors run out it gives its own back, and holds half as many from then on.
+    """
 
     def __init__(self, root: str = "/proc") -> None:
         super().__init__(root)
         self._fds: dict[str, int] = {}
         self._asked: set[str] = set()
+        self._most = MOST_HELD
         self._up: float | None = None
         self._stats: dict[int, tuple[bytes, Stat | None]] = {}
 
@@ -55,15 +59,14 @@ class HeldProc(Proc):
     def let_go(self) -> None:
         """After a look."""
         self._close_all_but(self._asked)
+        if len(self._stats) > len(self._fds):
+            self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
         self._asked.clear()
         self._up = None
 
     def _close_all_but(self, names: Set[str]) -> None:
-        others = self._fds.keys() - names
-        for name in others:
+        for name in self._fds.keys() - names:
             os.close(self._fds.pop(name))
-        if others:
-            self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
 
     def _bytes(self, name: str) -> bytes | None:
         fd = self._fds.get(name)
@@ -75,12 +78,13 @@ class HeldProc(Proc):
 
     def _opened(self, name: str) -> bytes | None:
         """By its name, and held from now on."""
-        if len(self._fds) >= MOST_HELD:
+        if len(self._fds) >= self._most:
             return super()._bytes(name)
         try:
             fd = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._most = len(self._fds) // 2
                 self._close_all_but(set())
             return super()._bytes(name)
         self._fds[name] = fd

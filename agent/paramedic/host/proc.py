@@ -155,9 +155,9 @@ class Proc:
         data = self._bytes(f"{pid}/status") or b""
         uids = data.partition(b"\nUid:")[2].split(None, 4)[:4]
         gids = data.partition(b"\nGid:")[2].split(None, 4)[:4]
-        if len(uids) < 4 or len(gids) < 4:
-            return None, None
-        return int(uids[0]) if uids.count(uids[0]) == 4 else None, int(gids[1])
+        is_one = len(uids) == 4 == uids.count(uids[0]) and _NUMBER.fullmatch(uids[0])
+        has_gid = len(gids) == 4 and _NUMBER.fullmatch(gids[1])
+        return int(uids[0]) if is_one else None, int(gids[1]) if has_gid else None
 
     def holds_socket(self, pid: int, socket_inode: int) -> bool:
         """Whether it has that socket open; raises PermissionError without the same user or CAP_SYS_PTRACE."""

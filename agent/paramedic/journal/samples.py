@@ -62,6 +62,8 @@ class Block:
         self.monotonics.append(facts.monotonic)
         self._up.append(up_s)
         for subject, found in facts.subjects.items():
+            if not found.fields:
+                continue
             stretches = told.get(subject)
             if stretches is None:
                 stretches = told[subject] = []

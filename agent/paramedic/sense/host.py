@@ -22,7 +22,7 @@ from paramedic.sense.inquiry import Asking
 from paramedic.sense.memory import NEW_S, Rollups
 from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
-from paramedic.sense.uwsgi import Instance, UwsgiSensor, resident
+from paramedic.sense.uwsgi import Instance, UwsgiSensor, resident, served
 
 EACH_LOOK_S = 0.0005
 CPU_SHARE = 0.0001
@@ -93,10 +93,11 @@ class Sensors:
             return uwsgi, {name: self._hear(name, one, known, now) for name, one in asking.items()}, sockets
 
         readings = look()
-        trees = [sensor.programs.resident for sensor in self.supervisor.values()]
-        self._rollups.refresh(
-            {one: rss for tree in (resident(readings[0], self.proc), *trees) for one, rss in tree.items()}, now
-        )
+        programs = [sensor.programs for sensor in self.supervisor.values()]
+        found = resident(readings[0], self.proc)
+        for one in programs:
+            found |= one.resident
+        self._rollups.refresh(found, now, served(readings[0]) + sum([one.work for one in programs]))
         return look() if self._thorough else readings
 
     def _living_masters(self, uwsgi: Workers, supervisor: Daemons) -> list[Identity]:

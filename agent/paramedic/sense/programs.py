@@ -50,12 +50,17 @@ class Programs:
         self._listened: tuple[float, dict[int, list[int]]] = (-math.inf, {})
         self._connected: tuple[float, dict[int, int]] = (-math.inf, {})
         self._daemon: Identity | None = None
-        self._trees: dict[str, dict[Identity, int]] = {}
+        self._trees: dict[str, dict[Identity, Stat]] = {}
 
     @property
     def resident(self) -> dict[Identity, int]:
         """Every process of every program with its RSS in bytes, as of the last look."""
-        return {one: rss for tree in self._trees.values() for one, rss in tree.items()}
+        return {one: stat.rss_bytes for tree in self._trees.values() for one, stat in tree.items()}
+
+    @property
+    def work(self) -> int:
+        """The CPU ticks that they have used, as of the last look."""
+        return sum([stat.cpu_ticks for tree in self._trees.values() for stat in tree.values()])
 
     def read(
         self,
@@ -75,8 +80,8 @@ class Programs:
         child, state = self._child(int(row["pid"]), daemon), readable(str(row["statename"]))[:32]
         identity = child.identity if child else None
         age_s = self._proc.age_s(identity) if identity else max(0.0, clock.wall() - float(row["start"]))
-        resident = self._trees[full] = self._resident(child)
-        tree = list(resident)
+        living = self._trees[full] = self._tree(child)
+        tree = list(living)
         section = conf.program(full)
         startsecs = section.startsecs if section else 1.0
         starts = self._count(full, int(row["start"]), now)
@@ -90,7 +95,7 @@ class Programs:
             spawnerr=spawnerr,
             age_s=age_s,
             processes=len(tree),
-            rss_bytes=sum(resident.values()) if tree else Unreadable("it does not run"),
+            rss_bytes=sum([stat.rss_bytes for stat in living.values()]) if tree else Unreadable("it does not run"),
             memory=self._rollups.sum_of(tree),
             connections=self._connections(ports, now) if identity else Unreadable("it does not run"),
             ports=ports,
@@ -105,15 +110,15 @@ class Programs:
         stat = self._proc.stat(pid) if pid > 0 else None
         return stat if stat and stat.is_alive and stat.ppid == daemon.pid else None
 
-    def _resident(self, child: Stat | None) -> dict[Identity, int]:
-        """RSS in bytes of the process and everything it started."""
+    def _tree(self, child: Stat | None) -> dict[Identity, Stat]:
+        """The process and everything it started."""
         if child is None:
             return {}
-        found = {child.identity: child.rss_bytes}
+        found = {child.identity: child}
         for pid in self._proc.tree(child.identity.pid)[1:]:
             stat = self._proc.stat(pid)
             if stat is not None and stat.is_alive:
-                found[stat.identity] = stat.rss_bytes
+                found[stat.identity] = stat
         return found
 
     def _count(self, name: str, start: int, now: float) -> int:

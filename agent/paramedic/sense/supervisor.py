@@ -104,6 +104,7 @@ class SupervisorSensor:
         if not self._daemons and conf.socket and at.named(conf.socket, seen):
             rows = self._find(walk, now) or rows
             seen = without_strangers(seen, conf, path, self._holders, self.entry.user)
+        stands: tuple[object, ...] = ()
         if len(self._daemons) == 1:
             stands = self._stands(conf, path, seen, known)
             if rows is None and self._well is not None and self._well[0] == stands:
@@ -120,14 +121,17 @@ class SupervisorSensor:
         reading, heard_at = self._of_daemon(daemon, conf, path, seen, known)
         if heard_at is None or conf.socket is None:
             return reading._replace(orphans=self._orphans.of(known, conf, daemon, set()))
-        is_well = len(self._daemons) == 1 and path.inode == heard_at.file_inode
-        self._well = (self._stands(conf, path, seen, known), reading, heard_at) if is_well else None
+        is_well = stands[:3] == (daemon, conf, path) and path.inode == heard_at.file_inode
+        self._well = (stands, reading, heard_at) if is_well else None
         return self._inquiry.ask(reading, heard_at)
 
     def _stands(
         self, conf: SupervisorConf, path: PathReading, seen: Sequence[Listener], known: SupervisorKnown
     ) -> tuple[object, ...]:
-        """All that a well daemon is read from, but for its answer: while none of it changes the reading stays."""
+        """All that a well daemon is read from, but for its answer: while none of it changes the reading stays.
+
+        Looked at before the reading: what changes meanwhile makes the next one a new one.
+        """
         daemon, (uid, gid) = self._daemons[0], self._proc.ids(self._daemons[0].pid)
         owner = owner_of(conf, (uid or 0, gid or 0))
         return daemon, conf, path, seen, known, uid, gid, owner, at.kept_inode(conf.socket)

@@ -1,0 +1,144 @@
+"""A daemon and a socket that are well are read anew only when something changed: whatever does is told at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.stack import EmbeddedStack
+from harness.waiting import wait_for
+from paramedic.host import files
+from paramedic.host.held import HeldProc
+from paramedic.model.facts import Known
+from paramedic.model.readings import PathKind, Unreadable
+from paramedic.model.sample import Sample
+from paramedic.model.stack import SocketEntry, Stack, SupervisorEntry
+from paramedic.model.supervision import RpcReading, SocketReading, SupervisorReading
+from paramedic.sense import path as at
+from paramedic.sense.host import Sensors
+
+
+class Looks:
+    """Looks of one agent at the Supervisor of a stack, whose socket is guarded as any server's, too."""
+
+    def __init__(self, stack: EmbeddedStack) -> None:
+        self.proc, self.stack = HeldProc(), stack
+        entries = (SupervisorEntry("main", str(stack.conf)),), (SocketEntry("same", str(stack.socket)),)
+        self.sensors = Sensors(Stack(supervisor=entries[0], sockets=entries[1]), self.proc)
+
+    def sample(self) -> Sample:
+        """One of them."""
+        try:
+            return self.sensors.read(Known())
+        finally:
+            self.proc.let_go()
+
+    def daemon(self) -> SupervisorReading:
+        """Of the daemon."""
+        found = self.sample().supervisor["main"]
+        assert isinstance(found, SupervisorReading), found
+        return found
+
+    def socket(self) -> SocketReading:
+        """Of the socket."""
+        found = self.sample().sockets["same"]
+        assert isinstance(found, SocketReading), found
+        return found
+
+
+@pytest.fixture
+def looks(stack: EmbeddedStack) -> Iterator[Looks]:
+    """Two looks were had, of which the second found nothing new."""
+    stack.start_supervisord()
+    files.refresh_link(str(stack.socket), files.keep_link(str(stack.socket)), files.look(str(stack.socket)).inode)
+    made = Looks(stack)
+    wait_for("it runs", lambda: isinstance(rpc := made.daemon().rpc, RpcReading) and rpc.state == "RUNNING")
+    yield made
+    made.proc.let_go()
+
+
+def told(looks: Looks, *names: str) -> list[Any]:
+    """What both tell of these fields."""
+    sample = looks.sample()
+    return [getattr(one, name) for one in (sample.supervisor["main"], sample.sockets["same"]) for name in names]
+
+
+def test_while_nothing_changes_the_socket_is_the_same_reading_and_the_daemon_grows_older(looks: Looks) -> None:
+    before = looks.sample()
+    socket, daemon = before.sockets["same"], before.supervisor["main"]
+    assert isinstance(daemon, SupervisorReading)
+    wait_for("a later moment", lambda: looks.daemon().uptime_s > daemon.uptime_s)
+    assert looks.sample().sockets["same"] == socket
+    wait_for("no other socket of this host changes", lambda: looks.socket() is looks.socket())
+    assert looks.daemon().listening_inode == daemon.listening_inode
+
+
+def test_what_happens_to_the_socket_is_told_in_the_next_look(looks: Looks) -> None:
+    path, kept = looks.stack.socket, files.keep_link(str(looks.stack.socket))
+    mode = path.stat().st_mode & 0o7777
+    path.chmod(0o600)
+    assert [one.mode for one in told(looks, "path")] == [0o600] * 2
+    path.chmod(mode)
+    os.unlink(kept)
+    assert told(looks, "kept_inode") == [None] * 2
+    files.refresh_link(str(path), kept, files.look(str(path)).inode)
+    assert None not in told(looks, "kept_inode")
+    path.unlink()
+    assert [one.kind for one in told(looks, "path")] == [PathKind.ABSENT] * 2
+    path.touch()
+    assert [one.kind for one in told(looks, "path")] == [PathKind.FILE] * 2
+    path.unlink()
+    os.link(kept, path)
+    assert told(looks, "is_reached") == [True] * 2
+    folder = path.parent.stat().st_mode & 0o7777
+    path.parent.chmod(0o711)
+    assert [one.mode for one in told(looks, "folder")] == [0o711] * 2
+    path.parent.chmod(folder)
+
+
+def test_what_happens_to_the_daemon_is_told_in_the_next_look(looks: Looks) -> None:
+    (pid,) = looks.stack.supervisords()
+    os.kill(pid, signal.SIGSTOP)
+    wait_for("it is stopped", lambda: (stat := looks.proc.stat(pid)) is not None and stat.state == "T")
+    found = looks.daemon()
+    assert isinstance(found.rpc, Unreadable)
+    assert found.silence is not None
+    assert found.silence.is_stopped
+    os.kill(pid, signal.SIGCONT)
+    wait_for("it goes on", lambda: (stat := looks.proc.stat(pid)) is not None and stat.state != "T")
+    assert isinstance(looks.daemon().rpc, RpcReading)
+    (daphne,) = looks.stack.daphnes()
+    looks.stack.end(daphne, signal.SIGKILL)
+    wait_for("its supervisord saw that", lambda: daphne not in looks.stack.daphnes())
+    rpc = looks.daemon().rpc
+    assert isinstance(rpc, RpcReading)
+    assert [program.identity.pid for program in rpc.programs if program.identity] != [daphne]
+    looks.stack.end(pid, signal.SIGKILL)
+    wait_for("it is dead", lambda: looks.proc.identify(pid) is None)
+    gone = looks.daemon()
+    assert gone.daemon is None
+    assert isinstance(gone.rpc, Unreadable)
+
+
+def test_what_changes_while_it_is_read_is_told_in_the_look_after(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that makes it well is looked at before the reading, so nothing is missed in between."""
+    kept, looked, really = files.keep_link(str(looks.stack.socket)), [0], at.kept_inode
+
+    def vanishes(path: str | None) -> int | None:
+        found = really(path)
+        looked[0] += 1
+        if looked[0] == 2:
+            os.unlink(kept)
+        return found
+
+    looks.stack.conf.touch()
+    looks.sensors.supervisor["main"]._well = None
+    monkeypatch.setattr(at, "kept_inode", vanishes)
+    looks.daemon()
+    monkeypatch.setattr(at, "kept_inode", really)
+    assert not os.path.lexists(kept), "it vanished right after it was looked at"
+    assert looks.daemon().kept_inode is None
