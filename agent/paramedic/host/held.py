@@ -93,12 +93,13 @@ class HeldProc(Proc):
     def _read(self, name: str, fd: int) -> bytes:
         """Empty where it cannot be read whole through the descriptor, which then is held no more."""
         try:
-            data = os.pread(fd, PART_BYTES, 0)
+            data = part = os.pread(fd, PART_BYTES, 0)
+            while name == IN_PIECES and part:
+                part = os.pread(fd, PART_BYTES, len(data))
+                data += part
         except OSError:
             data = b""
-        if not data or len(data) == PART_BYTES:
+        if not data or (len(data) >= PART_BYTES and name != IN_PIECES):
             os.close(self._fds.pop(name))
             return b""
-        while name == IN_PIECES and (more := os.pread(fd, PART_BYTES, len(data))):
-            data += more
         return data
