@@ -150,7 +150,7 @@ def _programs(data: bytes, _folder: Path) -> Read:
         body, supervisor_rpc._body = supervisor_rpc._body, lambda *_: data
         try:
             at_path, known = Listener(1, conf.socket or "", 5, 0), SupervisorKnown()
-            found, silence, _ = inquiry.hear(Asking(reading, at_path, socket.socket()), known, 1.0)
+            found, silence, _ = inquiry.hear(Asking(reading, at_path, 0.0, socket.socket()), known, 1.0)
         finally:
             supervisor_rpc._body = body
         assert silence is None

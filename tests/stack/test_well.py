@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from harness.stack import EmbeddedStack
 from harness.waiting import wait_for
-from paramedic.host import files
+from paramedic.host import files, unix_diag
 from paramedic.host.held import HeldProc
-from paramedic.model.facts import Known
+from paramedic.host.processes import walk
+from paramedic.model.facts import Known, SupervisorKnown
 from paramedic.model.readings import PathKind, Unreadable
 from paramedic.model.sample import Sample
 from paramedic.model.stack import SocketEntry, Stack, SupervisorEntry
 from paramedic.model.supervision import RpcReading, SocketReading, SupervisorReading
 from paramedic.sense import path as at
 from paramedic.sense.host import Sensors
+from paramedic.sense.inquiry import Asking
 
 
 class Looks:
@@ -142,3 +148,46 @@ def test_what_changes_while_it_is_read_is_told_in_the_look_after(looks: Looks, m
     monkeypatch.setattr(at, "kept_inode", really)
     assert not os.path.lexists(kept), "it vanished right after it was looked at"
     assert looks.daemon().kept_inode is None
+
+
+def left(looks: Looks, known: SupervisorKnown) -> str | None:
+    """What the daemon, which is dead, is taken to have said last."""
+    found = looks.sensors.supervisor["main"].read(
+        known, unix_diag.listeners, lambda: walk(looks.proc), time.monotonic()
+    )
+    looks.proc.let_go()
+    assert isinstance(found, SupervisorReading)
+    assert found.daemon is None
+    assert found.trace is not None
+    return found.trace.said
+
+
+def test_a_farewell_counts_that_came_after_the_question_though_before_the_answer_was_heard(looks: Looks) -> None:
+    (pid,), sensor = looks.stack.supervisords(), looks.sensors.supervisor["main"]
+    known = SupervisorKnown(daemon=looks.proc.identify(pid))
+    asking = sensor.ask(known, unix_diag.listeners, lambda: walk(looks.proc), time.monotonic())
+    assert isinstance(asking, Asking)
+    assert isinstance(asking.link, socket.socket)
+    assert select.select([asking.link], [], [], 20)[0], "it answered"
+    looks.stack.end(pid, signal.SIGTERM)
+    gone = time.monotonic()
+    wait_for("others were read meanwhile", lambda: time.monotonic() > gone + 0.3)
+    heard = sensor.hear(asking, known, time.monotonic())
+    assert isinstance(heard, SupervisorReading)
+    assert isinstance(heard.rpc, RpcReading)
+    assert heard.rpc.state == "RUNNING"
+    assert "received SIGTERM indicating exit request" in str(left(looks, known))
+
+
+def test_the_farewell_of_another_does_not_count_that_came_a_moment_before_the_question(looks: Looks) -> None:
+    (pid,) = looks.stack.supervisords()
+    known = SupervisorKnown(daemon=looks.proc.identify(pid))
+    with (looks.stack.conf.parent / "supervisord.log").open("a") as log:
+        now = datetime.now()
+        moment = f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}"
+        log.write(f"{moment} WARN received SIGTERM indicating exit request\n")
+    wait_for("a moment", lambda: datetime.now().timestamp() > now.timestamp() + 0.01)
+    assert isinstance(looks.daemon().rpc, RpcReading)
+    looks.stack.end(pid, signal.SIGKILL)
+    wait_for("it is dead", lambda: looks.proc.identify(pid) is None)
+    assert left(looks, known) is None

@@ -29,11 +29,13 @@ Answer = tuple[RpcReading | Unreadable, Silence | None, tuple[str, ...]]
 class Asking:
     """What is read of a daemon while its answer is on its way, and where it listens.
 
-    `link` is what the answer comes by, or why it was not asked (None: it just ended); `via` is the path.
+    `at` is when (epoch seconds) it was about to be asked; `link` is what the answer comes by, or why it was not asked
+    (None: it just ended); `via` is the path.
     """
 
     reading: SupervisorReading
     listening: Listener
+    at: float
     link: socket.socket | Exception | None
     via: str = ""
 
@@ -52,19 +54,19 @@ class Inquiry:
 
     def ask(self, reading: SupervisorReading, listening: Listener) -> Asking:
         """Send the question. A stopped process is not asked: it cannot answer."""
-        conf, daemon = reading.conf, reading.daemon
+        conf, daemon, now = reading.conf, reading.daemon, clock.wall()
         stat = self._proc.stat(daemon.pid) if daemon else None
         if stat is None:
-            return Asking(reading, listening, None)
+            return Asking(reading, listening, now, None)
         if stat.state in ("T", "t"):
-            return Asking(reading, listening, supervisor_rpc.Silent("its process is stopped"))
+            return Asking(reading, listening, now, supervisor_rpc.Silent("its process is stopped"))
         try:
             with unlinked.reached(reading, self._proc) as (place, via):
                 user, deadline_s = (conf.username, conf.password), self._deadline_s
                 link = supervisor_rpc.ask(place, _ASKED, *user, deadline_s, reading.uid)
-            return Asking(reading, listening, link, via)
+            return Asking(reading, listening, now, link, via)
         except (OSError, supervisor_rpc.RpcFailure) as error:
-            return Asking(reading, listening, error)
+            return Asking(reading, listening, now, error)
 
     def hear(self, asking: Asking, known: SupervisorKnown, now: float) -> Answer:
         """(its answer, its silence, the logs of its programs)."""

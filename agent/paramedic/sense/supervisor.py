@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from paramedic.host import clock, files, recipe
+from paramedic.host import files, recipe
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import Row, of_conf, same_file
 from paramedic.host.unix_diag import Listener
@@ -31,7 +31,7 @@ from paramedic.sense.trace import trace_of
 
 WALK_AGAIN_S = 600.0
 LOOK_AGAIN_S = 10.0
-ANSWERED_S = 0.1
+LOGGED_S = 0.001  # times in its log are cut to milliseconds
 Reading = SupervisorReading | Unreadable
 Walk = Callable[[], list[Row]]
 Listeners = Callable[[], Sequence[Listener]]
@@ -140,7 +140,10 @@ class SupervisorSensor:
         """As `read`, from there on."""
         if not isinstance(asking, Asking):
             return asking
-        return self._with_answer(asking.reading, self._inquiry.hear(asking, known, now), known, now)
+        reading = self._with_answer(asking.reading, self._inquiry.hear(asking, known, now), known, now)
+        if isinstance(reading.rpc, RpcReading) and reading.rpc.state == "RUNNING":
+            self._well_at = asking.at - LOGGED_S
+        return reading
 
     def _stopped_one(self, conf: SupervisorConf, seen: Sequence[Listener]) -> Identity | None:
         """Of several, the one that listens while it is stopped (state T): it must go on before anybody is judged.
@@ -267,8 +270,6 @@ class SupervisorSensor:
         barred = self._access.denied(reading, now)
         if daemon is None or conf.socket is None or not isinstance(rpc, RpcReading):
             return reading._replace(rpc=rpc, silence=silence, orphans=orphans, denied=barred)
-        if rpc.state == "RUNNING":
-            self._well_at = clock.wall() - ANSWERED_S
         named = tuple(with_orphans(program, orphans) for program in programs)
         self._must_look = any(p.port_held or p.starts or p.state in ("BACKOFF", "FATAL") for p in named)
         return reading._replace(

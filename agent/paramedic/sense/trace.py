@@ -27,8 +27,11 @@ def trace_of(
     well_at: float,
     recipe_path: str | None = None,
 ) -> ExitTrace:
-    """What the last daemon of this conf left behind. `well_at` is when (epoch seconds) it last answered RUNNING: what
-    its log says from before was another one's farewell, or a restart that it survived.
+    """What the last daemon of this conf left behind.
+
+    `well_at` is when (epoch seconds) it was asked what it last answered with RUNNING: what its log says from before was
+    another one's farewell, or a restart that it survived. Its own comes later: it says that it leaves before it answers
+    so (supervisor/supervisord.py, handle_signal).
     """
     daemon = known.daemon
     is_ours = daemon is not None and recipe_path is not None and recipe.is_stopped_by_us(recipe_path, daemon, proc)
