@@ -19,7 +19,7 @@ from paramedic.host import files, folders, lock, recipe
 from paramedic.host.commands import run
 from paramedic.host.pidfd import Unproven, end_all, open_proven
 from paramedic.host.proc import Proc
-from paramedic.host.supervisor_rpc import RpcFailure, call
+from paramedic.host.supervisor_rpc import RpcFailure, ask, results
 from paramedic.host.systemd import notify
 from paramedic.host.unix_diag import listeners
 from paramedic.host.wake import Wake
@@ -352,7 +352,7 @@ def test_an_answer_is_waited_for_no_longer_than_the_deadline_in_all(tmp_path: Pa
         thread.start()
         began = time.monotonic()
         with pytest.raises(RpcFailure):
-            call(str(path), [("supervisor.getState", ())], deadline_s=0.15)
+            results(ask(str(path), [("supervisor.getState", ())]), 0.15)
         assert time.monotonic() - began < 10
     thread.join(5)
 
@@ -373,7 +373,7 @@ def test_any_other_answer_is_a_failure_and_nothing_worse(tmp_path: Path, answer:
         thread = threading.Thread(target=serve, args=(server,))
         thread.start()
         with pytest.raises(RpcFailure):
-            call(str(path), [("supervisor.getState", ())], deadline_s=2)
+            results(ask(str(path), [("supervisor.getState", ())]), 2)
         thread.join(5)
 
 

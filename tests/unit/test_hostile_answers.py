@@ -104,7 +104,7 @@ def test_what_a_hostile_daemon_answers_is_a_short_failure(
     begin(HOSTILE[name])
     began = time.thread_time()
     with pytest.raises(supervisor_rpc.RpcFailure) as caught:
-        supervisor_rpc.call(path, [("supervisor.getState", ())])
+        supervisor_rpc.results(supervisor_rpc.ask(path, [("supervisor.getState", ())]))
     assert time.thread_time() - began < 1.0
     assert len(str(caught.value)) <= supervisor_rpc.MOST_TOLD
     assert str(caught.value).isprintable()
@@ -129,8 +129,8 @@ def test_a_password_is_given_to_nobody_but_the_daemons_user(
     finally:
         os.seteuid(0)
     with pytest.raises(supervisor_rpc.RpcFailure, match="user 65534 listens there, who is not given"):
-        supervisor_rpc.call(path, [("supervisor.getState", ())], "root", "s3cret", served_by=0)
-    supervisor_rpc.call(path, [("supervisor.getState", ())], "own", "theirs", served_by=NOBODY)
+        supervisor_rpc.results(supervisor_rpc.ask(path, [("supervisor.getState", ())], "root", "s3cret", served_by=0))
+    supervisor_rpc.results(supervisor_rpc.ask(path, [("supervisor.getState", ())], "own", "theirs", served_by=NOBODY))
     wait_for("both were served", lambda: len(asked) == 2)
     assert [b"Authorization" in one for one in asked] == [False, True]
 

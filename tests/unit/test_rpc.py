@@ -36,7 +36,7 @@ def listening(tmp_path: Path) -> Iterator[socket.socket]:
 
 def ask(place: str | int, deadline_s: float = 0.2) -> object:
     """One question."""
-    return supervisor_rpc.call(place, STATE, deadline_s=deadline_s)
+    return supervisor_rpc.results(supervisor_rpc.ask(place, STATE), deadline_s)
 
 
 @pytest.mark.parametrize("what", ["absent", "file", "folder", "link", "dead socket"])

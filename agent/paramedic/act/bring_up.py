@@ -90,4 +90,6 @@ def _full(program: str) -> str:
 
 
 def _ask(conf: SupervisorConf, uid: int, method: tuple[str, tuple[object, ...]]) -> Any:  # noqa: ANN401 - XML-RPC is untyped
-    return supervisor_rpc.call(conf.socket or "", [method], conf.username, conf.password, served_by=uid)[0]
+    return supervisor_rpc.results(
+        supervisor_rpc.ask(conf.socket or "", [method], conf.username, conf.password, served_by=uid)
+    )[0]

@@ -63,7 +63,9 @@ def _logs(reading: SupervisorReading) -> list[str]:
     conf = reading.conf
     asked: list[tuple[str, tuple[object, ...]]] = [("supervisor.getAllProcessInfo", ())]
     try:
-        (rows,) = supervisor_rpc.call(conf.socket or "", asked, conf.username, conf.password, served_by=reading.uid)
+        (rows,) = supervisor_rpc.results(
+            supervisor_rpc.ask(conf.socket or "", asked, conf.username, conf.password, served_by=reading.uid)
+        )
         named = [str(row.get(f"{stream}_logfile") or "") for row in rows for stream in ("stdout", "stderr")]
     except (supervisor_rpc.RpcFailure, LookupError, TypeError, ValueError, AttributeError) as failure:
         raise Refused(f"it does not say which logs it has: {failure}") from failure

@@ -113,7 +113,9 @@ def _call(reading: SupervisorReading, method: str, name: str) -> None:
 
 def _ask(reading: SupervisorReading, asked: list[tuple[str, tuple[object, ...]]]) -> list[Any]:
     conf = reading.conf
-    return supervisor_rpc.call(conf.socket or "", asked, conf.username, conf.password, served_by=reading.uid)
+    return supervisor_rpc.results(
+        supervisor_rpc.ask(conf.socket or "", asked, conf.username, conf.password, served_by=reading.uid)
+    )
 
 
 def _prove_same(program: ProgramReading, reading: SupervisorReading) -> None:

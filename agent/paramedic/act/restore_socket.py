@@ -83,7 +83,9 @@ def prove_running(place: str | int, conf: SupervisorConf, daemon: Identity) -> N
     asked: list[tuple[str, tuple[object, ...]]] = [("supervisor.getState", ()), ("supervisor.getPID", ())]
     where = place if isinstance(place, str) else "its socket without a name"
     try:
-        state, pid = supervisor_rpc.call(place, asked, conf.username, conf.password, served_by=Proc().uid(daemon.pid))
+        state, pid = supervisor_rpc.results(
+            supervisor_rpc.ask(place, asked, conf.username, conf.password, served_by=Proc().uid(daemon.pid))
+        )
     except supervisor_rpc.RpcFailure as failure:
         raise Refused(f"the daemon does not answer through {where}: {failure}") from failure
     if state.get("statename") != "RUNNING" or pid != daemon.pid:

@@ -38,9 +38,8 @@ def prove_hung(reading: SupervisorReading, proc: Proc) -> bool:
         return True
     try:
         with unlinked.reached(reading, proc) as (place, _):
-            supervisor_rpc.call(
-                place, [("supervisor.getState", ())], conf.username, conf.password, served_by=reading.uid
-            )
+            asked = [("supervisor.getState", ())]
+            supervisor_rpc.results(supervisor_rpc.ask(place, asked, conf.username, conf.password, reading.uid))
     except supervisor_rpc.Silent:
         time.sleep(WATCHED_S)
         again = proc.stat(daemon.pid)

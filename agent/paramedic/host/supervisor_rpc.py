@@ -59,28 +59,15 @@ class Kept:
         return self._last[1]
 
 
-def call(
-    place: str | int,
-    methods: Methods,
-    username: str | None = None,
-    password: str | None = None,
-    deadline_s: float = DEADLINE_S,
-    served_by: int | None = None,
-) -> list[Any]:
-    """`ask`, and the results at once: never waits longer than `deadline_s` in all."""
-    until = clock.monotonic() + deadline_s
-    return results(ask(place, methods, username, password, deadline_s, served_by), until, deadline_s)
-
-
 def ask(
     place: str | int,
     methods: Methods,
     username: str | None = None,
     password: str | None = None,
-    deadline_s: float = DEADLINE_S,
     served_by: int | None = None,
 ) -> socket.socket:
     """Ask the daemon behind the socket at `place` for several methods at once (system.multicall); `results` hears it.
+    It waits for nothing.
 
     `place` is a path, or an O_PATH descriptor of a file that may have no name any more. A password is sent only to a
     listener of root, of ours or of the uid `served_by`. Raises Silent or another RpcFailure.
@@ -91,25 +78,25 @@ def ask(
         _send(link, place, _request(tuple(methods), username, password), peers)
     except (OSError, RpcFailure) as error:
         link.close()
-        raise _failure(error, deadline_s) from error
+        raise _failure(error) from error
     return link
 
 
-def results(link: socket.socket, until: float, deadline_s: float = DEADLINE_S, kept: Kept | None = None) -> list[Any]:
-    """What it answers by monotonic `until`; with `kept` an answer that says the same as the last is not read again.
+def results(link: socket.socket, deadline_s: float = DEADLINE_S, kept: Kept | None = None) -> list[Any]:
+    """What it answers within so many seconds; with `kept` an answer that says the same as the last is not read again.
 
     Raises Stopping, Silent or another RpcFailure.
     """
     try:
         with link:
-            body = _body(link, until)
+            body = _body(link, clock.monotonic() + deadline_s)
         answer = xml_rpc.value_of(body) if kept is None else kept.value_of(body)
     except (OSError, RpcFailure, xml_rpc.Fault, ValueError, TypeError, ExpatError) as error:
         raise _failure(error, deadline_s) from error
     return [_result(one) for one in answer] if isinstance(answer, list) else []
 
 
-def _failure(error: Exception, deadline_s: float) -> RpcFailure:
+def _failure(error: Exception, deadline_s: float = 0.0) -> RpcFailure:
     if isinstance(error, RpcFailure):
         return error
     if isinstance(error, TimeoutError | BlockingIOError):

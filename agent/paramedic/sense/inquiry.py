@@ -62,8 +62,7 @@ class Inquiry:
             return Asking(reading, listening, now, supervisor_rpc.Silent("its process is stopped"))
         try:
             with unlinked.reached(reading, self._proc) as (place, via):
-                user, deadline_s = (conf.username, conf.password), self._deadline_s
-                link = supervisor_rpc.ask(place, _ASKED, *user, deadline_s, reading.uid)
+                link = supervisor_rpc.ask(place, _ASKED, conf.username, conf.password, reading.uid)
             return Asking(reading, listening, now, link, via)
         except (OSError, supervisor_rpc.RpcFailure) as error:
             return Asking(reading, listening, now, error)
@@ -71,13 +70,13 @@ class Inquiry:
     def hear(self, asking: Asking, known: SupervisorKnown, now: float) -> Answer:
         """(its answer, its silence, the logs of its programs)."""
         reading, link = asking.reading, asking.link
-        daemon, deadline_s = reading.daemon, self._deadline_s
+        daemon = reading.daemon
         if daemon is None or link is None:
             return Unreadable("it just ended"), None, ()
         try:
             if isinstance(link, Exception):
                 raise link
-            answer = supervisor_rpc.results(link, clock.monotonic() + deadline_s, deadline_s, self._kept)
+            answer = supervisor_rpc.results(link, self._deadline_s, self._kept)
             told = self._told(answer, asking.via, reading, known, now)
             self._listening.answered()
             return told
