@@ -20,9 +20,8 @@ from paramedic.host import clock, files, folders, systemd, texts
 from paramedic.host.commands import Person
 from paramedic.host.digest import sha256
 from paramedic.host.proc import Proc
-from paramedic.host.stat_text import TICKS_PER_S
 from paramedic.host.writers import writable_by_others
-from paramedic.model.readings import Identity
+from paramedic.model.readings import USER_HZ, Identity
 
 MOST_BYTES = 1 << 20
 MOST_RECIPE = 16 << 20
@@ -108,7 +107,7 @@ def digest_at_start(paths: tuple[str, ...], identity: Identity, proc: Proc) -> s
     """The digest of the files this process was started with; None where one has changed since (its ctime, which nobody
     can set back). Raises OSError or ValueError.
     """
-    started = clock.wall() - proc.age_s(identity) + 2 / TICKS_PER_S
+    started = clock.wall() - proc.age_s(identity) + 2 / USER_HZ
     found = digest_of(paths)
     return None if any(os.stat(path).st_ctime > started for path in paths) else found
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from paramedic.model.readings import Identity
 
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 

@@ -168,12 +168,11 @@ def unpack(packed: bytes) -> Document:
         times = (*block["wall"], *block["monotonic"])
         if len(block["monotonic"]) != count or not all(isinstance(at, int | float) for at in times):
             raise ValueError("a block of samples is damaged: its times are none")
-        for name, table in block["subjects"].items():
-            constant = {path: [value] * count for path, value in table.pop(CONSTANT, {}).items()}
-            block["subjects"][name] = {
-                path: _decoded(path, column, count) for path, column in (table | constant).items()
-            }
-            _tell_ages(block["subjects"][name], block.get("up", ()))
+        for table in block["subjects"].values():
+            table |= {path: [value] for path, value in table.pop(CONSTANT, {}).items()}
+            for path, column in table.items():
+                table[path] = _decoded(path, column, count)
+            _tell_ages(table, block.get("up", ()))
         return block
     except (zlib.error, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"a block of samples is damaged: {error!r}") from error

@@ -92,19 +92,19 @@ def _name(one: SubjectFacts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All subjects of one pass; `monotonic` is the age of the evidence, not of the reasoning. `by_kind` lists them."""
+    """All subjects of one pass; `monotonic` is the age of the evidence, not of the reasoning."""
 
     monotonic: float
     wall: float
     subjects: Mapping[Subject, SubjectFacts] = field(default_factory=dict)
-    by_kind: dict[str, list[SubjectFacts]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _by_kind: dict[str, list[SubjectFacts]] = field(init=False, repr=False, compare=False, default_factory=dict)
     _by_parent: dict[tuple[Subject, str], list[SubjectFacts]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
     def __post_init__(self) -> None:
         """Index once: a pass asks for every kind once for each policy."""
-        by_kind, by_parent = self.by_kind, self._by_parent
+        by_kind, by_parent = self._by_kind, self._by_parent
         for found in self.subjects.values():
             by_kind.setdefault(found.subject.kind, []).append(found)
             if found.parent is not None:
@@ -115,7 +115,7 @@ class Facts:
 
     def of_kind(self, kind: str) -> Sequence[SubjectFacts]:
         """All subjects of `kind`, in the order of their names."""
-        return self.by_kind.get(kind, ())
+        return self._by_kind.get(kind, ())
 
     def children(self, parent: Subject, kind: str) -> list[SubjectFacts]:
         """What belongs to `parent`."""
