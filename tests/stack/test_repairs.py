@@ -258,6 +258,8 @@ def test_cleaners_leave_the_guarded_socket_and_its_link_alone(lone_stack: Embedd
     os.utime(stack.socket, (1_600_000_000, 1_600_000_000))
     stack.start_agent()
     wait_for("it is protected", lambda: stack.socket.stat().st_mode & 0o1000 and stack.socket.stat().st_mtime > 1.7e9)
+    stack.socket.chmod(0o700)
+    wait_for("and again, at once", lambda: stack.socket.stat().st_mode & 0o1000)
     inode = stack.socket.stat().st_ino
     grow_old(litter)
     clean()

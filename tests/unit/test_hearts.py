@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from paramedic.act import REPAIRS
 from paramedic.act.job import Job
 from paramedic.cli.common import settings_at
 from paramedic.daemon import Daemon, longest_s
+from paramedic.host.proc import Proc
 from paramedic.model.record import Attempt, Report
 from paramedic.rulebook import Rulebook
 
@@ -99,3 +101,20 @@ def test_sixteen_workers_one_after_the_other_are_no_hanging_repair() -> None:
     """`most` and `pause` count."""
     one = Attempt(0, "", "", None, "recycle_worker", None, 0, 0.0, 0.0, 120.0, {}, {})  # type: ignore[arg-type]
     assert longest_s(replace(one, args={"most": 16, "pause": 30.0})) == 16 * 150 + longest_s(one) - 120
+
+
+def test_a_look_that_breaks_leaves_none_of_its_moments_behind(
+    agent: tuple[Daemon, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ages of the next look would all be as many seconds too small."""
+    sensors, moments = agent[0].cycle.sensors, []
+
+    def breaks(*_what: object) -> None:
+        moments.append(sensors.proc.up())
+        raise OSError(errno.EMFILE, "no descriptor is left")
+
+    monkeypatch.setattr(sensors._rollups, "refresh", breaks)
+    with pytest.raises(OSError, match="no descriptor"):
+        agent[0].cycle.run_pass()
+    wait_for("a later moment", lambda: Proc().up() > moments[0])
+    assert sensors.proc.up() > moments[0]
