@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.processes import MARK, cmdline, end, end_marked, environ, is_alive, marked
 from harness.waiting import wait_for
+from paramedic.host import unix_diag
 from paramedic.host.status_socket import NoAnswer, ask
 from paramedic.journal import Journal, history
 
@@ -294,7 +295,7 @@ notify: {{ command: [{notify}], retry: 2s }}
         """Another server that listens at `path`; the inode of its socket."""
         code = "import socket,sys,time; s=socket.socket(1); s.bind(sys.argv[1]); s.listen(); time.sleep(600)"
         self.spawn([sys.executable, "-c", code, path], self.owner, "thief.log")
-        wait_for("the other server listens", path.is_socket)
+        wait_for("the other server listens", lambda: any(one.name == str(path) for one in unix_diag.listeners()))
         return path.stat().st_ino
 
     def start_distro(self) -> subprocess.Popen[bytes]:
