@@ -123,7 +123,7 @@ build/wheels/.downloaded: locks/run.txt locks/build.txt $(VENV)/.locked
 test-system: $(VENV)/.installed $(BUILT) build/wheels/.downloaded  ## What is installed, under a real systemd, as root (under 15 minutes)
 	@$(BIN)/python -m pytest tests/system -n 0 -x
 
-unit: $(VENV)/.installed  ## The fast tests only
+unit: $(VENV)/.installed  ## The fast tests only: no stack, no process but their own (under 5 s)
 	@$(BIN)/python -m pytest -n 3 tests/unit tests/scenarios
 
 bench: $(VENV)/.installed  ## What the product costs, idle and repairing, beside Monit and SIGHUP (under 14 minutes)

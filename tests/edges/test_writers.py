@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -233,6 +234,26 @@ def test_what_a_daemon_was_started_with_is_not_what_its_conf_became(etc: Path) -
             assert recorded(process, conf, state) == first, "an agent that starts again"
             Path(recipe.path_of(str(state), "main")).unlink()
             assert recorded(process, conf, state) is None, "an agent that sees it for the first time"
+        finally:
+            process.kill()
+
+
+def test_the_recipe_of_roots_daemon_is_not_replaced_by_another_users(etc: Path) -> None:
+    conf, state = etc / "a.conf", etc / "state"
+    folders.own(str(state))
+    conf.write_text("[supervisord]\n")
+    path = recipe.path_of(str(state), "main")
+    of_root = Recipe(("/usr/bin/supervisord", "-c", str(conf)), "/", 0, 0, (), {}, 0o022, {}, None)
+    recipe.save(path, of_root)
+    with subprocess.Popen(["/bin/sleep", "60"], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/") as process:
+        try:
+            wait_for("it runs", lambda: Proc().cmdline(process.pid) == ("/bin/sleep", "60"), 5)
+            with pytest.raises(PermissionError, match=r"it ran as root, and process \d+ runs as user 65534"):
+                recorded(process, conf, state)
+            assert recipe.load(path) == of_root
+            recipe.save(path, replace(of_root, uid=NOBODY, gid=NOBODY))
+            recorded(process, conf, state)
+            assert (recipe.load(path) or of_root).argv == ("/bin/sleep", "60"), "one of its own user follows it"
         finally:
             process.kill()
 
