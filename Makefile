@@ -124,7 +124,7 @@ test-system: $(VENV)/.installed $(BUILT) build/wheels/.downloaded  ## What is in
 	@$(BIN)/python -m pytest tests/system -n 0 -x
 
 unit: $(VENV)/.installed  ## The fast tests only: no stack, no process but their own (under 5 s)
-	@$(BIN)/python -m pytest -n 3 tests/unit tests/scenarios
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/scenarios
 
 bench: $(VENV)/.installed  ## What the product costs, idle and repairing, beside Monit and SIGHUP (under 14 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m bench
