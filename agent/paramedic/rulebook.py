@@ -130,7 +130,9 @@ class Rulebook:
         except OSError:
             return _listed(folder)
         mark, kept = (found.st_dev, found.st_ino, found.st_ctime_ns), self._lists.get(folder)
-        if kept is None or kept[0] != mark or clock.wall() - found.st_ctime < RACY_S:
+        if clock.wall() - found.st_ctime < RACY_S:
+            return _listed(folder)
+        if kept is None or kept[0] != mark:
             kept = self._lists[folder] = (mark, _listed(folder))
         return kept[1]
 

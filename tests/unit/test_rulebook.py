@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from paramedic.host import clock
 from paramedic.policy.load import PolicyErrors
 from paramedic.rulebook import Rulebook, files_of, shipped_policies
 
@@ -54,6 +58,38 @@ def test_a_file_that_is_added_counts_whatever_time_its_folder_is_given(file: Pat
     file.unlink()
     os.utime(tmp_path, long_ago)
     assert [book.refresh(), book.refresh()] == [False, True]
+
+
+@pytest.mark.usefixtures("file")
+def test_a_file_that_is_added_in_the_tick_of_another_change_is_looked_at_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Linux 6.13 what changes within one tick (1 to 10 ms) bears one time: here it lasts as long as it takes."""
+    real, tick = os.stat, [0]
+
+    def in_ticks(path: str, **how: bool) -> os.stat_result:
+        found = real(path, **how)
+        if path != str(tmp_path):
+            return found
+        tick[0] = tick[0] or found.st_ctime_ns
+        return cast(
+            os.stat_result,
+            SimpleNamespace(st_dev=found.st_dev, st_ino=found.st_ino, st_ctime_ns=tick[0], st_ctime=tick[0] / 1e9),
+        )
+
+    book = Rulebook([str(tmp_path)])
+    (tmp_path / "q.yaml").write_text(TWO.replace("name: a", "name: b"))
+    monkeypatch.setattr(os, "stat", in_ticks)
+    book.refresh()
+    other = tmp_path / "r.yaml"
+    other.write_text(TWO.replace("name: a", "name: c"))
+    monkeypatch.setattr(clock, "wall", lambda: time.time() + 60.0)
+    book.refresh()
+    book.refresh()
+    assert str(other) in book.files()
+    other.write_text(TWO.replace("name: a", "name: edited"))
+    assert [book.refresh(), book.refresh()] == [False, True]
+    assert [policy.name for policy in book.policies] == ["a", "b", "edited"]
 
 
 def test_a_signal_does_not_wait(file: Path) -> None:
