@@ -15,7 +15,7 @@ from xml.parsers.expat import ExpatError
 
 import pytest
 
-from paramedic.host import supervisor_rpc, xml_rpc
+from paramedic.host import clock, supervisor_rpc, xml_rpc
 
 STATE: list[tuple[str, tuple[object, ...]]] = [("supervisor.getState", ())]
 ANSWER = (
@@ -95,6 +95,27 @@ def test_one_byte_at_a_time_does_not_stretch_the_deadline(listening: socket.sock
     with pytest.raises(supervisor_rpc.Silent):
         ask(str(tmp_path / "s.sock"))
     assert time.monotonic() - began < 10
+
+
+def test_bytes_that_are_always_there_do_not_stretch_it_either(
+    listening: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that writes faster than its answer is read, one byte in each part, a hundredth of a second each."""
+    now = [0.0]
+
+    def later() -> float:
+        now[0] += 0.01
+        return now[0]
+
+    with supervisor_rpc.ask(str(tmp_path / "s.sock"), STATE) as link:
+        client, _ = listening.accept()
+        with client:
+            client.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(ANSWER), ANSWER))
+            monkeypatch.setattr(supervisor_rpc, "PART_BYTES", 1)
+            monkeypatch.setattr(clock, "monotonic", later)
+            with pytest.raises(supervisor_rpc.Silent, match="no answer within"):
+                supervisor_rpc.results(link, 0.2)
+    assert now[0] < 0.5
 
 
 def test_a_socket_without_a_name_is_asked_through_its_descriptor(listening: socket.socket, tmp_path: Path) -> None:

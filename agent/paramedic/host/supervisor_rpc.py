@@ -161,7 +161,7 @@ def _read(link: socket.socket, until: float) -> tuple[str, bytes]:
 
 def _part(link: socket.socket, until: float) -> bytes:
     """What is there, or comes first."""
-    if link.gettimeout() == 0:
+    if link.gettimeout() == 0 and clock.monotonic() < until:
         with contextlib.suppress(BlockingIOError):
             return link.recv(PART_BYTES)
     hurry(link, until)
