@@ -59,6 +59,27 @@ def test_a_child_is_read_again_and_again_as_the_proof_would_read_it(child: subpr
     assert descriptors() == before
 
 
+def test_of_more_than_may_be_held_the_rest_is_proven_each_time() -> None:
+    """A stats answer may tell of a thousand workers: an agent needs its descriptors for repairs, too."""
+    sleepers = [subprocess.Popen(["/bin/sleep", "60"]) for _ in range(4)]
+    before, children = descriptors(), Children(PROC, most=2)
+    try:
+        children.of(me(), os.geteuid())
+        for _ in range(3):
+            assert [read[0].pid for one in sleepers if (read := children.read(one.pid))] == [o.pid for o in sleepers]
+            assert descriptors() == before + 2
+        sleepers[0].kill()
+        sleepers[0].wait()
+        assert children.read(sleepers[0].pid) is None
+        assert children.read(sleepers[3].pid)
+        assert descriptors() == before + 2, "what one gave back is the next one's"
+    finally:
+        children.keep(())
+        for one in sleepers:
+            one.kill()
+            one.wait()
+
+
 def test_one_that_ended_is_none_even_before_it_is_reaped(child: subprocess.Popen[bytes]) -> None:
     children = Children(PROC)
     children.of(me(), os.geteuid())

@@ -10,6 +10,7 @@ from paramedic.host.stat_text import PAGE_BYTES
 from paramedic.model.readings import Identity
 
 STATM_BYTES = 128
+MOST_HELD = 256
 
 
 class _Child:
@@ -27,11 +28,12 @@ class Children:
 
     A descriptor of /proc/PID/statm stays with the process it was opened of, whoever gets its pid later; a child loses
     its parent only with the parent's end; and a program that changes its user changes the owner of /proc/PID, which is
-    looked at in turn, one in each look: whoever signals a child proves it anew.
+    looked at in turn, one in each look: whoever signals a child proves it anew. Of more than `most` the rest is proven
+    in every look: descriptors are for the repairs, too.
     """
 
-    def __init__(self, proc: Proc) -> None:
-        self._proc = proc
+    def __init__(self, proc: Proc, most: int = MOST_HELD) -> None:
+        self._proc, self._most = proc, most
         self._parent: tuple[Identity, int | None] | None = None
         self._held: dict[int, _Child] = {}
         self._turn: Iterator[int] = iter(())
@@ -83,7 +85,9 @@ class Children:
         return stat.identity, stat.rss_bytes
 
     def _open(self, pid: int) -> int | None:
-        """Opened before the proof, so that both are of one process; None where there are no descriptors left."""
+        """Opened before the proof, so that both are of one process; None where there are no descriptors for it."""
+        if len(self._held) >= self._most:
+            return None
         try:
             return os.open(f"{self._proc.root}/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

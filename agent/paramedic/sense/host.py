@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from paramedic.host import clock, files, inodes, recipe, unix_diag
+from paramedic.host.children import MOST_HELD
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import walk
 from paramedic.host.unix_diag import Listener
@@ -59,7 +60,8 @@ class Sensors:
         def launch(name: str) -> str | None:
             return recipe.path_of(state_dir, name) if state_dir else None
 
-        self.uwsgi = {entry.name: UwsgiSensor(entry, proc, launch(f"uwsgi-{entry.name}")) for entry in stack.uwsgi}
+        most = MOST_HELD // max(1, len(stack.uwsgi))
+        self.uwsgi = {one.name: UwsgiSensor(one, proc, launch(f"uwsgi-{one.name}"), most) for one in stack.uwsgi}
         self.supervisor = {
             entry.name: SupervisorSensor(entry, proc, launch(entry.name), self._rollups) for entry in stack.supervisor
         }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from paramedic.host import clock, recipe
-from paramedic.host.children import Children
+from paramedic.host.children import MOST_HELD, Children
 from paramedic.host.proc import Proc, readable, refuse_exhaustion
 from paramedic.host.uwsgi_processes import runs_uwsgi
 from paramedic.host.uwsgi_stats import DEADLINE_S, Stats, stats_socket_inode
@@ -30,7 +30,9 @@ _NO_PROCESS = Unreadable("no such process under the master")
 class UwsgiSensor:
     """Reads one configured instance; keeps the parsed ini until a file of it changes."""
 
-    def __init__(self, entry: UwsgiEntry, proc: Proc, recipe_path: str | None = None) -> None:
+    def __init__(
+        self, entry: UwsgiEntry, proc: Proc, recipe_path: str | None = None, most_held: int = MOST_HELD
+    ) -> None:
         self.entry = entry
         self._proc = proc
         self._recipe_path = recipe_path
@@ -38,7 +40,7 @@ class UwsgiSensor:
         self._proven: tuple[Identity, str, int, int | None] | None = None
         self._seen: Identity | None = None
         self._misses, self._rests_until, self._silence = 0, 0.0, ""
-        self._children = Children(proc)
+        self._children = Children(proc, most_held)
         self._stats = Stats(told)
         self._told: Told | None = None
 
