@@ -83,21 +83,17 @@ def test_rollups_of_what_does_not_change_take_a_share_of_the_time_and_a_change_i
     rollups = Rollups(Costs(str(tmp_path)), each_look_s=1.0, new_s=3.0, share=0.1)
     for second in range(100):
         rollups.refresh(sizes, float(second))
-    assert 3 + 1 <= Costs.read <= 3 + 2, "no RSS moved: a tenth of the share"
+    assert 3 + 9 <= Costs.read <= 3 + 11, "no RSS moved, and USS may have: the share"
     before = Costs.read
     for second in range(100, 200):
-        rollups.refresh(sizes, float(second), work=second)
-    assert before + 9 <= Costs.read <= before + 11, "RSS stands still, but somebody works: the share"
-    before = Costs.read
-    for second in range(200, 300):
         sizes[Identity(1, 1)] = 1000 + 20 * (second % 2)
-        rollups.refresh(sizes, float(second), work=199)
-    assert before + 5 <= Costs.read <= before + 11, "one moves a little, every other second: the share"
+        rollups.refresh(sizes, float(second))
+    assert before + 9 <= Costs.read <= before + 11, "one moves a little: the share"
     sizes[Identity(2, 1)] = 2000
-    rollups.refresh(sizes, 300.0, work=199)
+    rollups.refresh(sizes, 200.0)
     found = rollups.of(Identity(2, 1))
     assert isinstance(found, MemoryReading)
-    assert found.read_at == 300.0
+    assert found.read_at == 200.0
 
 
 def conf(tmp_path: Path, text: str) -> Path:

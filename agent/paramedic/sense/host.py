@@ -23,7 +23,7 @@ from paramedic.sense.inquiry import Asking
 from paramedic.sense.memory import NEW_S, Rollups
 from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
-from paramedic.sense.uwsgi import Instance, UwsgiSensor, resident, served
+from paramedic.sense.uwsgi import Instance, UwsgiSensor, resident
 
 EACH_LOOK_S = 0.0005
 CPU_SHARE = 0.0001
@@ -99,7 +99,7 @@ class Sensors:
         found = resident(readings[0], self.proc)
         for one in programs:
             found |= one.resident
-        self._rollups.refresh(found, now, served(readings[0]) + sum([one.work for one in programs]))
+        self._rollups.refresh(found, now)
         return look() if self._thorough else readings
 
     def _living_masters(self, uwsgi: Workers, supervisor: Daemons) -> list[Identity]:

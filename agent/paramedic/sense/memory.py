@@ -10,7 +10,7 @@ from paramedic.host.proc import Proc
 from paramedic.model.readings import Identity, MemoryReading, Unreadable
 
 NEW_S = 0.02
-GROWN, MOVED, IDLE = 0.1, 0.01, 0.1
+GROWN = 0.1
 _NOT_YET = Unreadable("its PSS and USS were not read yet")
 _NOT_ALLOWED = Unreadable("its PSS and USS may not be read as this user")
 
@@ -19,10 +19,9 @@ class Rollups:
     """smaps_rollup of many processes in turn: first the never read, then what changed most, then the oldest reading.
 
     It costs about 12 ms of CPU time per GiB resident, and holds up the process it reads while that maps memory. So a
-    look spends `each_look_s` on it, where nothing grew or shrank no more than `share` of the time since the last one,
-    and a tenth of that where nobody worked and no RSS moved by a hundredth (RSS alone would not do: what a forked
-    worker writes becomes its own, and RSS stays). A process that costs more is paid off by the looks after it. Those
-    that were never read may take `new_s` of a look.
+    look spends `each_look_s` on it, where nothing grew or shrank no more than `share` of the time since the last one.
+    A process that costs more is paid off by the looks after it. Those that were never read may take `new_s` of a look.
+    What seems idle is read no less often: what a forked worker writes becomes its own while RSS stays.
     """
 
     def __init__(self, proc: Proc, each_look_s: float, new_s: float = NEW_S, share: float = math.inf) -> None:
@@ -30,35 +29,29 @@ class Rollups:
         self._new_s = max(new_s, each_look_s)
         self._each_look_s = each_look_s
         self._left_s = each_look_s
-        self._share, self._looked_at, self._work = share, -math.inf, 0
+        self._share, self._looked_at = share, -math.inf
         self._read: dict[Identity, tuple[MemoryReading, int]] = {}  # with the RSS that the looks knew by then
         self._denied: set[Identity] = set()
 
-    def refresh(self, resident: Mapping[Identity, int], now: float, work: int = 0) -> None:
-        """Read the next few of `resident` (identity -> RSS now); forget those that are not in it.
-
-        `work` is what all of them have done so far: while it stays the same, nobody did anything.
-        """
+    def refresh(self, resident: Mapping[Identity, int], now: float) -> None:
+        """Read the next few of `resident` (identity -> RSS now); forget those that are not in it."""
         if self._read.keys() - resident.keys():
             self._read = {identity: kept for identity, kept in self._read.items() if identity in resident}
         self._denied &= resident.keys()
         unread = [one for one in resident if one not in self._read and one not in self._denied]
         if unread:
             self._take(unread, resident, self._new_s, now)
-        moved = {one for one, rss in resident.items() if self._has_changed(one, rss, MOVED)}
-        grown = {one for one in moved if self._has_changed(one, resident[one], GROWN)}
-        is_idle = not moved and work == self._work
-        share, self._work = self._share * (IDLE if is_idle else 1.0), work
-        earned_s = self._each_look_s if grown else min(self._each_look_s, share * (now - self._looked_at))
+        grown = {one for one, rss in resident.items() if self._has_changed(one, rss)}
+        earned_s = self._each_look_s if grown else min(self._each_look_s, self._share * (now - self._looked_at))
         self._looked_at = now
         self._left_s = min(self._left_s + earned_s, self._each_look_s)
         if self._left_s > 0 and self._read:
             self._left_s -= self._take(self._by_urgency(grown, now), resident, self._left_s, now)
 
-    def _has_changed(self, one: Identity, rss_bytes: int, share: float) -> bool:
-        """Whether it grew or shrank by more than this share since it was read."""
+    def _has_changed(self, one: Identity, rss_bytes: int) -> bool:
+        """Whether it grew or shrank by more than a tenth since it was read."""
         kept = self._read.get(one)
-        return kept is not None and abs(rss_bytes - kept[1]) > share * kept[1]
+        return kept is not None and abs(rss_bytes - kept[1]) > GROWN * kept[1]
 
     def _take(self, wanted: Sequence[Identity], resident: Mapping[Identity, int], budget_s: float, now: float) -> float:
         """Read one after the other until the budget is used up; what it took."""

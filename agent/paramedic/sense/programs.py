@@ -57,11 +57,6 @@ class Programs:
         """Every process of every program with its RSS in bytes, as of the last look."""
         return {one: stat.rss_bytes for tree in self._trees.values() for one, stat in tree.items()}
 
-    @property
-    def work(self) -> int:
-        """The CPU ticks that they have used, as of the last look."""
-        return sum([stat.cpu_ticks for tree in self._trees.values() for stat in tree.values()])
-
     def read(
         self,
         row: Mapping[str, Any],

@@ -187,12 +187,6 @@ def resident(readings: Mapping[str, Instance], proc: Proc) -> dict[Identity, int
     return found
 
 
-def served(readings: Mapping[str, Instance]) -> int:
-    """The requests that all workers have served so far, as far as they are told."""
-    answering = [reading for reading in readings.values() if isinstance(reading, UwsgiReading)]
-    return sum([worker.requests for reading in answering for worker in reading.workers])
-
-
 def _stamps(files: tuple[str, ...]) -> Stamps:
     return tuple(_stamp(path) for path in files)
 
