@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ from paramedic.model.stack import SocketEntry, Stack, SupervisorEntry
 from paramedic.model.supervision import RpcReading, SocketReading, SupervisorReading
 from paramedic.sense import path as at
 from paramedic.sense.host import Sensors
-from paramedic.sense.inquiry import Asking
+from paramedic.sense.inquiry import JUST_ENDED, Asking
 
 
 class Looks:
@@ -174,8 +176,7 @@ def test_a_farewell_counts_that_came_after_the_question_though_before_the_answer
     wait_for("others were read meanwhile", lambda: time.monotonic() > gone + 0.3)
     heard = sensor.hear(asking, known, time.monotonic())
     assert isinstance(heard, SupervisorReading)
-    assert isinstance(heard.rpc, RpcReading)
-    assert heard.rpc.state == "RUNNING"
+    assert heard.rpc is JUST_ENDED, "what it answered is of before"
     assert "received SIGTERM indicating exit request" in str(left(looks, known))
 
 
@@ -191,3 +192,53 @@ def test_the_farewell_of_another_does_not_count_that_came_a_moment_before_the_qu
     looks.stack.end(pid, signal.SIGKILL)
     wait_for("it is dead", lambda: looks.proc.identify(pid) is None)
     assert left(looks, known) is None
+
+
+@pytest.fixture
+def waiting(lone_stack: EmbeddedStack) -> Iterator[EmbeddedStack]:
+    """A stack whose agent has asked supervisord, and waits for a uWSGI that is stopped before it hears the answer.
+
+    The socket of supervisord is in a folder of its own.
+    """
+    stack, run = lone_stack, lone_stack.folder / "tmp" / "run"
+    run.mkdir()
+    os.chown(run, stack.uid, -1)
+    text = stack.conf.read_text().replace(str(stack.socket), f"{run}/supervisor.sock")
+    stack.socket = run / "supervisor.sock"
+    stack.conf.write_text(text)
+    master = stack.start_uwsgi()
+    stack.start_supervisord()
+    stack.start_agent()
+    wait_for("the agent knows it", lambda: "running 1" in stack.paramedic("status").stdout)
+    wait_for("its socket is kept", lambda: Path(files.keep_link(str(stack.socket))).exists())
+    os.kill(master, signal.SIGSTOP)
+    stats = f"{stack.folder}/tmp/stats.sock"
+    try:
+        wait_for("it is asked", lambda: any(one.name == stats and one.waiting for one in unix_diag.listeners()))
+        yield stack
+    finally:
+        os.kill(master, signal.SIGCONT)
+
+
+def test_a_folder_that_vanishes_between_the_question_and_the_answer_is_made_again_as_it_was(
+    waiting: EmbeddedStack,
+) -> None:
+    folder = waiting.socket.parent
+    before = folder.stat()
+    shutil.rmtree(folder)
+    waiting.incident("socket-lost", "healed", 20)
+    assert (folder.stat().st_mode, folder.stat().st_uid) == (before.st_mode, before.st_uid)
+    assert "RUNNING" in waiting.ctl("status")
+
+
+@pytest.mark.parametrize(
+    ("sign", "policy", "result"), [(signal.SIGKILL, "daemon-dead", "healed"), (signal.SIGTERM, "daemon-told", "")]
+)
+def test_a_daemon_that_ends_between_the_question_and_the_answer_is_only_gone(
+    waiting: EmbeddedStack, sign: int, policy: str, result: str
+) -> None:
+    """Its answer of before says nothing of its programs, its pidfile or its socket now."""
+    (daemon,) = waiting.supervisords()
+    waiting.end(daemon, sign)
+    waiting.incident(policy, result, 30)
+    assert {one["policy"] for one in waiting.history()} - {"uwsgi-unreachable"} == {policy}

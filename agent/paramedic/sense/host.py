@@ -19,7 +19,7 @@ from paramedic.model.sample import Sample
 from paramedic.model.stack import Stack
 from paramedic.model.supervision import SocketReading, SupervisorReading
 from paramedic.sense.host_memory import HostMemory
-from paramedic.sense.inquiry import Asking
+from paramedic.sense.inquiry import JUST_ENDED, Asking
 from paramedic.sense.memory import NEW_S, Rollups
 from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
@@ -136,7 +136,14 @@ class Sensors:
         self, name: str, asking: Asking | SupervisorReading | Unreadable, known: Known, now: float
     ) -> SupervisorReading | Unreadable:
         kept, sensor = known.supervisors.get(name, _NEVER_SEEN), self.supervisor[name]
-        return self._guarded(name, lambda: sensor.hear(asking, kept, now))
+
+        def hear() -> SupervisorReading | Unreadable:
+            """What it says, or, where it ended since it was asked, what is left of it."""
+            found = sensor.hear(asking, kept, now)
+            has_ended = isinstance(found, SupervisorReading) and found.rpc is JUST_ENDED
+            return sensor.read(kept, self._dump, lambda: walk(self.proc), now) if has_ended else found
+
+        return self._guarded(name, hear)
 
     def unreadable_confs(self) -> list[str]:
         """Every ini and conf of the stack that cannot be used, one sentence each."""

@@ -21,6 +21,7 @@ MOST_NAME = 200
 _ASKED: supervisor_rpc.Methods = tuple(
     (f"supervisor.{name}", ()) for name in ("getState", "getPID", "getIdentification", "getAllProcessInfo")
 )
+JUST_ENDED = Unreadable("it just ended")
 _SAYS_NOTHING = (OSError, supervisor_rpc.RpcFailure, LookupError, TypeError, ValueError, AttributeError)
 Answer = tuple[RpcReading | Unreadable, Silence | None, tuple[str, ...]]
 
@@ -72,7 +73,7 @@ class Inquiry:
         reading, link = asking.reading, asking.link
         daemon = reading.daemon
         if daemon is None or link is None:
-            return Unreadable("it just ended"), None, ()
+            return JUST_ENDED, None, ()
         try:
             if isinstance(link, Exception):
                 raise link

@@ -121,8 +121,10 @@ def sees_same_folder(pid: int, path: str, proc: Proc) -> bool:
         return os.geteuid() != 0
 
 
-def folder_of(path: str) -> FolderReading | None:
-    """The folder of a path, as it is."""
+def folder_of(path: str | None) -> FolderReading | None:
+    """The folder of a path, as it is; None where it is gone."""
+    if path is None:
+        return None
     try:
         found = os.stat(os.path.dirname(path))
     except OSError:

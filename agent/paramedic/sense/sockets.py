@@ -76,7 +76,7 @@ class SocketSensor:
             mode=mode,
             runs_as=self._user(owner),
             recorded=known is not None and listener is not None and _is_known(listener, known),
-            folder=at.folder_of(self.entry.path) if is_own else known.folder if known else None,
+            folder=(at.folder_of(self.entry.path) if is_own else None) or (known.folder if known else None),
         )
 
     def _listener(self, path: PathReading, known: SocketKnown | None, seen: Sequence[Listener]) -> Listener | None:

@@ -21,7 +21,7 @@ from paramedic.model.stack import SupervisorConf, SupervisorEntry
 from paramedic.model.supervision import RpcReading, SupervisorReading
 from paramedic.sense import path as at
 from paramedic.sense.condition import Access, Logs, Pidfiles, owner_of
-from paramedic.sense.inquiry import Answer, Asking, Inquiry
+from paramedic.sense.inquiry import JUST_ENDED, Answer, Asking, Inquiry
 from paramedic.sense.memory import Rollups
 from paramedic.sense.orphans import Orphans
 from paramedic.sense.programs import Programs, with_orphans
@@ -133,17 +133,19 @@ class SupervisorSensor:
         Looked at before the reading: what changes meanwhile makes the next one a new one.
         """
         daemon, (uid, gid) = self._daemons[0], self._proc.ids(self._daemons[0].pid)
-        owner = owner_of(conf, (uid or 0, gid or 0))
-        return daemon, conf, path, seen, known, uid, gid, owner, at.kept_inode(conf.socket)
+        owner, folder = owner_of(conf, (uid or 0, gid or 0)), at.folder_of(conf.socket)
+        return daemon, conf, path, seen, known, uid, gid, owner, at.kept_inode(conf.socket), folder
 
     def hear(self, asking: Asking | Reading, known: SupervisorKnown, now: float) -> Reading:
-        """As `read`, from there on."""
+        """As `read`, from there on. A daemon that answered and ended since then says nothing of what is true now."""
         if not isinstance(asking, Asking):
             return asking
-        reading = self._with_answer(asking.reading, self._inquiry.hear(asking, known, now), known, now)
-        if isinstance(reading.rpc, RpcReading) and reading.rpc.state == "RUNNING":
+        answer, reading = self._inquiry.hear(asking, known, now), asking.reading
+        if isinstance(answer[0], RpcReading) and answer[0].state == "RUNNING":
             self._well_at = asking.at - LOGGED_S
-        return reading
+            if reading.daemon is None or not self._proc.is_alive(reading.daemon):
+                return reading._replace(rpc=JUST_ENDED)
+        return self._with_answer(reading, answer, known, now)
 
     def _stopped_one(self, conf: SupervisorConf, seen: Sequence[Listener]) -> Identity | None:
         """Of several, the one that listens while it is stopped (state T): it must go on before anybody is judged.
@@ -254,7 +256,7 @@ class SupervisorSensor:
             gid=gid or 0,
             relayed=is_relayed,
             at_path=at.holder_at(path, seen, self._holders) if path.inode != live and not is_relayed else None,
-            folder=known.folder,
+            folder=(at.folder_of(conf.socket) if path.inode == live else None) or known.folder,
             owner=owner_of(conf, (uid or 0, gid or 0)),
         )
         return reading, listening
@@ -266,7 +268,6 @@ class SupervisorSensor:
         rpc, silence, logs = answer
         programs = rpc.programs if isinstance(rpc, RpcReading) else ()
         orphans = self._orphans.of(known, conf, daemon, {program.identity for program in programs})
-        is_own = reading.path.inode == reading.listening_inode
         barred = self._access.denied(reading, now)
         if daemon is None or conf.socket is None or not isinstance(rpc, RpcReading):
             return reading._replace(rpc=rpc, silence=silence, orphans=orphans, denied=barred)
@@ -277,7 +278,6 @@ class SupervisorSensor:
             silence=silence,
             orphans=orphans,
             denied=barred,
-            folder=at.folder_of(conf.socket) if is_own else known.folder,
             pidfile=self._pidfile.wrong(conf.pidfile, daemon, reading.uptime_s),
             deleted_logs=self._logs.deleted(daemon, (conf.logfile or "", *logs)),
         )
