@@ -18,12 +18,15 @@ from paramedic.act.preflight import LOADS, _import, _Place
 from paramedic.host import clock, files, texts
 from paramedic.host.commands import Person
 from paramedic.host.proc import Proc
-from paramedic.host.uwsgi_stats import fetch_stats
+from paramedic.host.uwsgi_stats import DEADLINE_S, Stats, fetch_stats
+from paramedic.model.facts import Known
 from paramedic.model.readings import Unreadable, UwsgiGone, UwsgiReading
-from paramedic.model.stack import UwsgiConf, UwsgiEntry
+from paramedic.model.stack import Stack, UwsgiConf, UwsgiEntry
+from paramedic.sense.host import Sensors
 from paramedic.sense.memory import Rollups
-from paramedic.sense.uwsgi import UwsgiSensor
+from paramedic.sense.uwsgi import SHORT_S, UwsgiSensor
 from paramedic.sense.uwsgi_absence import _by_log
+from paramedic.sense.uwsgi_answer import Told, told
 
 ROW = {
     "id": 1,
@@ -69,6 +72,37 @@ def answering(tmp_path: Path) -> Iterator[tuple[UwsgiSensor, dict[str, Any]]]:
 def look(sensor: UwsgiSensor) -> object:
     """One reading."""
     return sensor.read(Rollups(Proc(), 1))
+
+
+def test_of_several_that_say_nothing_the_first_is_waited_for_and_none_of_them_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deleted socket waits for no more than one of them."""
+    now, waited = [1000.0], []
+
+    class SaysNothing(Stats[Told]):
+        def fetch(self, address: str, deadline_s: float = DEADLINE_S) -> tuple[Told, int | None]:
+            waited.append(deadline_s)
+            now[0] += deadline_s
+            raise TimeoutError
+
+    entries = []
+    for name in ("one", "two", "three"):
+        ini = tmp_path / f"{name}.ini"
+        ini.write_text(f"[uwsgi]\nmaster = true\nstats = {tmp_path}/{name}.stats\n")
+        entries.append(UwsgiEntry(name, str(ini)))
+    sensors = Sensors(Stack(uwsgi=tuple(entries)), Proc())
+    for sensor in sensors.uwsgi.values():
+        sensor._stats = SaysNothing(told)
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    sensors.read(Known())
+    assert waited == [DEADLINE_S, SHORT_S, SHORT_S]
+    waited.clear()
+    sensors.read(Known())
+    assert waited == [], "they rest"
+    now[0] += 3.0
+    sensors.read(Known())
+    assert waited == [SHORT_S] * 3
 
 
 def test_a_python_that_serves_its_own_stats_is_read(answering: tuple[UwsgiSensor, dict[str, Any]]) -> None:

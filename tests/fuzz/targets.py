@@ -100,7 +100,7 @@ class AtHand(uwsgi_stats.Stats[Told]):
         super().__init__(told)
         self._data = data
 
-    def fetch(self, address: str) -> tuple[Told, int | None]:
+    def fetch(self, address: str, deadline_s: float = uwsgi_stats.DEADLINE_S) -> tuple[Told, int | None]:
         """As if it had been read from there."""
         return told(uwsgi_stats._document(bytearray(self._data))), None
 

@@ -32,11 +32,11 @@ class Stats(Generic[Told]):
         self._told = told
         self._last: tuple[bytearray, Told] | None = None
 
-    def fetch(self, address: str) -> tuple[Told, int | None]:
+    def fetch(self, address: str, deadline_s: float = DEADLINE_S) -> tuple[Told, int | None]:
         """(the answer (core/master_utils.c), the number of the socket's file it came through, None without one), within
         a total deadline; raises OSError, ValueError, or as `told` does. Whose socket that was is to be proven.
         """
-        data, through = _ask(address)
+        data, through = _ask(address, deadline_s)
         if self._last is None or self._last[0] != data:
             self._last = (data, self._told(_document(data)))
         return self._last[1], through
@@ -44,13 +44,13 @@ class Stats(Generic[Told]):
 
 def fetch_stats(address: str) -> tuple[dict[str, Any], int | None]:
     """(the document, as `Stats.fetch` the socket's file), once."""
-    data, through = _ask(address)
+    data, through = _ask(address, DEADLINE_S)
     return _document(data), through
 
 
-def _ask(address: str) -> tuple[bytearray, int | None]:
+def _ask(address: str, deadline_s: float) -> tuple[bytearray, int | None]:
     """The master serves it synchronously: ask at once, read to the end, never keep the connection."""
-    until = clock.monotonic() + DEADLINE_S
+    until = clock.monotonic() + deadline_s
     data = bytearray()
     client, through = _connect(address, until)
     with client:

@@ -13,6 +13,7 @@ from paramedic.host.children import MOST_HELD
 from paramedic.host.proc import Proc, readable
 from paramedic.host.processes import walk
 from paramedic.host.unix_diag import Listener
+from paramedic.host.uwsgi_stats import DEADLINE_S
 from paramedic.model.facts import Known, SupervisorKnown
 from paramedic.model.readings import Identity, Unreadable, UwsgiBlind, UwsgiReading
 from paramedic.model.sample import Sample
@@ -23,7 +24,7 @@ from paramedic.sense.inquiry import JUST_ENDED, Asking
 from paramedic.sense.memory import NEW_S, Rollups
 from paramedic.sense.sockets import SocketSensor
 from paramedic.sense.supervisor import SupervisorSensor
-from paramedic.sense.uwsgi import Instance, UwsgiSensor, resident
+from paramedic.sense.uwsgi import SHORT_S, Instance, UwsgiSensor, resident
 
 EACH_LOOK_S = 0.0005
 CPU_SHARE = 0.0001
@@ -90,7 +91,8 @@ class Sensors:
 
         def look() -> tuple[Workers, Daemons, Sockets]:
             asking = {name: self._ask_supervisor(name, known, now) for name in self.supervisor}
-            uwsgi = {name: self._read_uwsgi(name, known) for name in self.uwsgi}
+            began = clock.monotonic()
+            uwsgi = {name: self._read_uwsgi(name, known, began) for name in self.uwsgi}
             sockets = {name: self._read_socket(name, known, now) for name in self.sockets}
             return uwsgi, {name: self._hear(name, one, known, now) for name, one in asking.items()}, sockets
 
@@ -159,9 +161,11 @@ class Sensors:
                 found.append(f"{path}:1:1: cannot read it: {getattr(error, 'strerror', None) or error}")
         return found
 
-    def _read_uwsgi(self, name: str, known: Known) -> Instance:
-        sensor = self.uwsgi[name]
-        return self._guarded(name, lambda: sensor.read(self._rollups, known.uwsgis.get(name)))
+    def _read_uwsgi(self, name: str, known: Known, began: float) -> Instance:
+        """All of them, asked since monotonic `began`, share one patience: others wait while one says nothing."""
+        sensor, patience_s = self.uwsgi[name], max(SHORT_S, DEADLINE_S - (clock.monotonic() - began))
+        others = {one.master for other, one in known.uwsgis.items() if other != name}
+        return self._guarded(name, lambda: sensor.read(self._rollups, known.uwsgis.get(name), others, patience_s))
 
     def _guarded(self, name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
         """As `_tried`; what cannot be read is told once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from paramedic.host import clock, recipe
@@ -23,6 +23,7 @@ from paramedic.sense.uwsgi_magic import launch_of
 Stamps = tuple[tuple[int, int, int], ...]
 
 REST_S, LONGEST_REST_S = 1.0, 60.0
+SHORT_S = 0.25
 Instance = UwsgiReading | UwsgiBlind | UwsgiGone | Unreadable
 _NO_PROCESS = Unreadable("no such process under the master")
 
@@ -44,19 +45,29 @@ class UwsgiSensor:
         self._stats = Stats(told)
         self._told: Told | None = None
 
-    def read(self, rollups: Rollups, known: UwsgiKnown | None = None) -> Instance:
-        """What the instance says of itself, each pid proven against /proc; what /proc says where it does not answer."""
+    def read(
+        self,
+        rollups: Rollups,
+        known: UwsgiKnown | None = None,
+        others: Set[Identity] = frozenset(),
+        patience_s: float = DEADLINE_S,
+    ) -> Instance:
+        """What the instance says of itself, each pid proven against /proc; what /proc says where it does not answer.
+
+        `others` are the masters of other instances; one that was silent before is waited for no longer than SHORT_S.
+        """
+        deadline_s = min(patience_s, SHORT_S) if self._misses else patience_s
         try:
             conf = self.conf()
         except (OSError, ValueError) as error:
             return Unreadable(readable(f"cannot read {self.entry.ini}: {error}"))
         if not conf.stats:
             why = f"{conf.ini} has no stats socket; write e.g. stats = /run/{conf.name}.stats"
-            return self._unanswered(conf, why, rollups, known)
+            return self._unanswered(conf, why, rollups, known, others)
         if clock.monotonic() < self._rests_until:
-            return self._unanswered(conf, self._silence, rollups, known)
+            return self._unanswered(conf, self._silence, rollups, known, others)
         try:
-            answer, through = self._stats.fetch(conf.stats)
+            answer, through = self._stats.fetch(conf.stats, deadline_s)
             self._misses = 0
             return self._reading(conf, answer, through, rollups)
         except PermissionError:
@@ -64,19 +75,21 @@ class UwsgiSensor:
         except TimeoutError:
             self._misses += 1
             self._rests_until = clock.monotonic() + min(LONGEST_REST_S, REST_S * 2.0 ** min(self._misses, 10))
-            why = f"the stats socket {conf.stats} of {conf.ini} gave no answer within {DEADLINE_S:.0f} s"
+            why = f"the stats socket {conf.stats} of {conf.ini} gave no answer within {deadline_s:.3g} s"
             self._silence = why
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, OSError):
                 refuse_exhaustion(error)
             what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             why = f"the stats socket {conf.stats} of {conf.ini} does not answer: {what}"
-        return self._unanswered(conf, why, rollups, known)
+        return self._unanswered(conf, why, rollups, known, others)
 
-    def _unanswered(self, conf: UwsgiConf, why: str, rollups: Rollups, known: UwsgiKnown | None) -> Instance:
+    def _unanswered(
+        self, conf: UwsgiConf, why: str, rollups: Rollups, known: UwsgiKnown | None, others: Set[Identity]
+    ) -> Instance:
         """By the process tree: its memory as long as its master runs, else how it ended."""
         if self._seen is None or not self._proc.is_alive(self._seen):
-            self._seen = master_of(conf, known, self._proc)
+            self._seen = master_of(conf, known, self._proc, others)
         master = self._seen
         if master is None:
             return gone(conf, known, self._recipe_path, self._proc)

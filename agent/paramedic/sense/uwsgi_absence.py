@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Set
 from pathlib import Path
 
 from paramedic.host import recipe, systemd, texts
@@ -25,11 +26,16 @@ _LEFT = re.compile(_PREFIX + r"(?:goodbye to uWSGI\.|SIGINT/SIG(?:TERM|QUIT) rec
 _BROKE = re.compile(r"need-app requested, destroying the instance|no app loaded\. GAME OVER")
 
 
-def master_of(conf: UwsgiConf, known: UwsgiKnown | None, proc: Proc) -> Identity | None:
-    """The living master: the one that was known, else the only one that runs this ini (a walk over all processes)."""
+def master_of(
+    conf: UwsgiConf, known: UwsgiKnown | None, proc: Proc, others: Set[Identity] = frozenset()
+) -> Identity | None:
+    """The living master: the one that was known, else the only one that runs this ini (a walk over all processes).
+
+    `others` are those proven to be another instance's: a command line may fit two inis of one name.
+    """
     if known is not None and proc.is_alive(known.master):
         return known.master
-    left = set(known.workers) if known is not None else set()
+    left = others | set(known.workers if known is not None else ())
     return next((one for one in _running(conf, proc) if one not in left), None)
 
 
