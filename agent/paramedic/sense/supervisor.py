@@ -137,14 +137,15 @@ class SupervisorSensor:
         return daemon, conf, path, seen, known, uid, gid, owner, at.kept_inode(conf.socket), folder
 
     def hear(self, asking: Asking | Reading, known: SupervisorKnown, now: float) -> Reading:
-        """As `read`, from there on. A daemon that answered and ended since then says nothing of what is true now."""
+        """As `read`, from there on. A daemon that ended since it was asked says nothing of what is true now."""
         if not isinstance(asking, Asking):
             return asking
         answer, reading = self._inquiry.hear(asking, known, now), asking.reading
-        if isinstance(answer[0], RpcReading) and answer[0].state == "RUNNING":
+        state = answer[0].state if isinstance(answer[0], RpcReading) else ""
+        if state == "RUNNING":
             self._well_at = asking.at - LOGGED_S
-            if reading.daemon is None or not self._proc.is_alive(reading.daemon):
-                return reading._replace(rpc=JUST_ENDED)
+        if state in ("RUNNING", "") and (reading.daemon is None or not self._proc.is_alive(reading.daemon)):
+            return reading._replace(rpc=JUST_ENDED)
         return self._with_answer(reading, answer, known, now)
 
     def _stopped_one(self, conf: SupervisorConf, seen: Sequence[Listener]) -> Identity | None:
