@@ -142,6 +142,6 @@ def test_a_repair_that_a_daemon_ended_over_did_not_heal_it(diagnosis: str) -> No
 
 def test_what_strangers_named_reaches_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     evil = "/tmp/\x1b]0;owned\x07"
-    _print([{"diagnosis": "socket-stale", "subject": evil, "evidence": evil, "repair": evil}], {evil: evil}, [], True)
+    _print([{"diagnosis": "socket-stale", "subject": evil, "evidence": evil, "repair": evil}], {evil: evil}, [])
     assert "/tmp/?]0;owned?" in (said := capsys.readouterr().out)
     assert "\x1b" not in said

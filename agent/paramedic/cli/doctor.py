@@ -1,8 +1,8 @@
 """look once, name what is wrong with evidence, and say what would be done
 
-Works without a running agent and touches nothing. Without a configuration it looks at the supervisords, the uWSGI
-instances and the services' sockets in cleaned folders that it finds running, and says whose the Daphnes are. The advice
-on uWSGI inis is no finding: it never changes the exit code.
+Works without a running agent and touches nothing. Without a configuration, or with one that names nothing to look
+after, it looks at the supervisords, the uWSGI instances and the services' sockets in cleaned folders that it finds
+running, and says whose the Daphnes are. The advice on uWSGI inis is no finding: it never changes the exit code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from paramedic.model.found import Found
 from paramedic.model.policy import Policy
 from paramedic.model.readings import UwsgiReading
 from paramedic.model.record import Truth
-from paramedic.model.stack import Settings
+from paramedic.model.stack import Settings, Stack
 from paramedic.model.units import render_seconds
 from paramedic.sense.cleaned_sockets import with_sockets
 from paramedic.sense.cleaners import cleaners
@@ -50,9 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """0 healthy, 1 findings, 3 when something cannot be told."""
     proc = Proc()
-    is_configured = bool(arguments.config) or Path(DEFAULT_PATH).exists()
+    has_file = bool(arguments.config) or Path(DEFAULT_PATH).exists()
+    settings = settings_at(arguments.config) if has_file else Settings("", policies=SHIPPED)
+    is_configured = settings.stack != Stack()
     here = Found() if is_configured else with_sockets(discover(proc), cleaners(), proc)
-    settings = settings_at(arguments.config) if is_configured else Settings("", policies=SHIPPED, stack=here.stack)
+    settings = settings if is_configured else replace(settings, stack=here.stack)
     sensors = Sensors(settings.stack, proc, settings.state_dir if settings.path else "", thorough=True)
     known = _known(settings, proc)
     facts = join(sensors.read(known), known)
@@ -69,7 +71,10 @@ def main(arguments: argparse.Namespace) -> int:
         document = {"healthy": not found and not unknown, "findings": found, "unknown": unknown, "watched": watched}
         print(json.dumps({**document, "advice": advice} | ({} if is_configured else {"seen": here.seen})))
     else:
-        _print(found, unknown, watched, is_configured)
+        if not is_configured:
+            without = f"{settings.path} names nothing to look after" if has_file else f"no {DEFAULT_PATH}"
+            print(f"{without}: looking at what runs here")
+        _print(found, unknown, watched)
         _print_advice(advice)
         if here.seen:
             print("\nalso seen here:", *map(readable, here.seen), sep="\n    ")
@@ -130,9 +135,7 @@ def _is_unreadable(subject: SubjectFacts) -> bool:
     return isinstance(subject.fields.get("diagnosis"), Unknown)
 
 
-def _print(found: list[dict[str, str]], unknown: dict[str, str], watched: list[str], is_configured: bool) -> None:
-    if not is_configured:
-        print(f"no {DEFAULT_PATH}: looking at what runs here")
+def _print(found: list[dict[str, str]], unknown: dict[str, str], watched: list[str]) -> None:
     for finding in found:
         found_so, then = readable(finding["evidence"]), readable(finding["repair"])
         print(f"{finding['diagnosis']} on {readable(finding['subject'])}\n    {found_so}\n    -> {then}")

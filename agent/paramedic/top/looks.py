@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from paramedic.facts import join
@@ -13,7 +14,7 @@ from paramedic.host.proc import Proc
 from paramedic.journal import Journal, JournalUnusable, recall_windows
 from paramedic.model.facts import Facts, Known, Unknown
 from paramedic.model.readings import HostReading, Identity, Unreadable, UwsgiReading
-from paramedic.model.stack import Settings
+from paramedic.model.stack import Settings, Stack
 from paramedic.sense.discover import discover
 from paramedic.sense.host import Sensors
 from paramedic.sense.memory import Rollups
@@ -28,11 +29,13 @@ Agent = Callable[[], tuple[str, Mapping[str, tuple[str, ...]]]]
 class Looks:
     """Looks from one thread, the one that calls `look`.
 
-    `settings` None stands for whatever runs on this host; `each_look_s` is the CPU time a look may spend on PSS, USS.
+    `settings` None, or with nothing in its stack, stands for whatever runs on this host; `each_look_s` is the CPU time
+    that a look may spend on PSS, USS.
     """
 
     def __init__(self, settings: Settings | None, proc: Proc, each_look_s: float, agent: Agent) -> None:
         self._settings, self._proc, self._agent = settings, proc, agent
+        self._is_configured = settings is not None and settings.stack != Stack()
         self._each_look_s = each_look_s
         self._sensors: Sensors | None = None
         self._journal: Journal | None = None
@@ -54,13 +57,15 @@ class Looks:
         look = Look(facts, swap, self._load(), others, incidents, sentence, closed)
         rows = seen(look, self._before, self._past)
         self._before = look
-        if not (rows.uwsgi or rows.supervisor) and self._settings is None:
+        if not (rows.uwsgi or rows.supervisor or self._is_configured):
             self._sensors = None
         return rows
 
     def _begin(self) -> Sensors:
         """Sensors for the configured stack or for what is found; the record of the agent, if it has one."""
-        settings = self._settings or Settings("", stack=discover(self._proc).stack)
+        settings = self._settings or Settings("")
+        if not self._is_configured:
+            settings = replace(settings, stack=discover(self._proc).stack)
         if settings.path and self._journal is None:
             self._journal = self._open(f"{settings.state_dir}/journal.db")
         if self._journal is not None:
