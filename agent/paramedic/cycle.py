@@ -31,6 +31,7 @@ from paramedic.rulebook import Rulebook
 from paramedic.sense.host import Sensors
 from paramedic.windows import Windows
 
+_SKIPPED = {Truth.NO: "not needed", Truth.UNKNOWN: "cannot be told", Truth.YES: "not begun, for its last is not over"}
 Begin = Callable[[Attempt, Job], None]
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class Cycle:
         for key in [key for key in self.skipped if key in thought.mind.rules]:
             del self.skipped[key]
         for (policy, subject), verdict in thought.skipped.items():
-            what = "not needed" if verdict.truth is Truth.NO else "cannot be told"
+            what = _SKIPPED[verdict.truth]
             self.skipped[policy, subject] = f"{what}: {verdict.evidence}"
             log.info("%s on %s: %s: %s", policy, subject, what, verdict.evidence)
 

@@ -84,7 +84,7 @@ def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> T
     cases = cases_of(book, rules, verdicts, incidents, by_incident)
     decisions = [*decide.decide(cases, situation), *_untellable(rules, verdicts)]
     holds = _holds(mind.holds, rules, decisions)
-    events = incident.news(incidents.values(), rules, by_incident, _not_told(mind, holds))
+    events = incident.news(incidents.values(), rules, by_incident, _not_told(mind, holds), calendars)
     for event in events:
         key = (event.incident.policy, event.incident.subject)
         incidents[key] = incident.told(incidents[key], event)

@@ -90,8 +90,12 @@ def news(
     rules: Mapping[Key, RuleState],
     attempts: Mapping[str, Sequence[Attempt]],
     holds: Mapping[Key, Hold],
+    calendars: Container[str] = (),
 ) -> list[Event]:
-    """What is to be told of open incidents and was not told yet; nothing of those that are a person's."""
+    """What is to be told of open incidents and was not told yet; nothing of those that are a person's.
+
+    A calendar policy whose action was met did what it was for, though its condition may hold on: it gives up nothing.
+    """
     found: list[Event] = []
     for incident in incidents:
         key = (incident.policy, incident.subject)
@@ -104,7 +108,8 @@ def news(
         found += _untold(incident, "opened", incident.evidence)
         if last and last.status is Status.REFUSED:
             found += _untold(incident, "refused", f"{last.action} was refused: {last.detail}")
-        if hold and guard in ("gave up", "limit"):
+        is_done = incident.policy in calendars and bool(_met(mine))
+        if hold and guard in ("gave up", "limit") and not is_done:
             found += _untold(incident, "gave up", hold.reason)
     return found
 
@@ -113,7 +118,7 @@ def farewell(incident: Incident, attempts: Sequence[Attempt]) -> Event | None:
     """What is told of an incident that closed, if its opening was told and its end was not."""
     if "opened" not in incident.told or incident.result in incident.told:
         return None
-    met = [attempt for attempt in attempts if attempt.status is Status.MET and attempt.action != "notify"]
+    met = _met(attempts)
     if incident.result == NOT_DONE:
         return Event(NOT_DONE, incident, "its time is over, and something held it: see history")
     if incident.result in ("refused", "gave up"):
@@ -121,6 +126,10 @@ def farewell(incident: Incident, attempts: Sequence[Attempt]) -> Event | None:
         return Event(incident.result, incident, f"{last.action} was {last.status}: {last.detail}")
     sentence = f"{met[-1].action}: {met[-1].detail}" if met else "the condition is gone"
     return Event("healed" if incident.result == "healed" else "cleared", incident, sentence)
+
+
+def _met(attempts: Sequence[Attempt]) -> list[Attempt]:
+    return [attempt for attempt in attempts if attempt.status is Status.MET and attempt.action != "notify"]
 
 
 def told(incident: Incident, event: Event) -> Incident:

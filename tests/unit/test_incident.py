@@ -145,6 +145,16 @@ def test_a_refusal_and_giving_up_are_told_with_their_reason() -> None:
     assert [e.name for e in news([incident], {KEY: FIRING}, {}, {KEY: hold})] == ["gave up"]
 
 
+def test_a_night_that_was_met_gives_up_nothing_though_its_condition_holds_on() -> None:
+    """`rss > 1 MiB` is how one writes "every night"."""
+    incident = replace(opened(), told=("opened",))
+    hold = Hold("p", WEB, "gave up", "no rung is left", "later")
+    met, missed = (attempt(status, incident=incident.id) for status in (Status.MET, Status.MISSED))
+    assert news([incident], {KEY: FIRING}, {incident.id: [met]}, {KEY: hold}, {incident.policy}) == []
+    assert news([incident], {KEY: FIRING}, {incident.id: [missed]}, {KEY: hold}, {incident.policy}) != []
+    assert news([incident], {KEY: FIRING}, {incident.id: [met]}, {KEY: hold}) != [], "no night, and it is still so"
+
+
 def test_the_end_is_told_to_who_heard_of_the_beginning() -> None:
     incident = opened()
     assert farewell(incident, ()) is None

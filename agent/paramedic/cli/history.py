@@ -13,7 +13,13 @@ from paramedic.model.units import render_bytes, render_seconds
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How many."""
-    parser.add_argument("--last", type=int, default=100, metavar="N", help="the newest N incidents (default: 100)")
+    parser.add_argument("--last", type=_count, default=100, metavar="N", help="the newest N incidents (default: 100)")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no number of incidents: write e.g. 10")
+    return int(text)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -33,7 +39,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _print(incident: dict[str, Any]) -> None:
-    lasted = f" ({render_seconds(incident['closed'] - incident['opened'])})" if incident["closed"] else ""
+    lasted_s = incident["closed"] - incident["opened"] if incident["closed"] else None
+    lasted = (
+        "" if lasted_s is None else f" ({render_seconds(lasted_s)})" if lasted_s >= 0 else " (the clock was set back)"
+    )
     print(f"{when(incident['opened'])}  {incident['diagnosis']} on {incident['subject']}: {incident['result']}{lasted}")
     print(f"    incident {incident['id']} of policy {incident['policy']}")
     print(f"    {incident['evidence']}")
