@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from harness.stack import BIN
+from harness.waiting import wait_for
 from paramedic.act.chain_reload import write_fifo
 from paramedic.act.preflight import LOADS, _import, _Place
 from paramedic.host import clock, files, texts
@@ -25,8 +28,9 @@ from paramedic.model.stack import Stack, UwsgiConf, UwsgiEntry
 from paramedic.sense.host import Sensors
 from paramedic.sense.memory import Rollups
 from paramedic.sense.uwsgi import SHORT_S, UwsgiSensor
-from paramedic.sense.uwsgi_absence import _by_log
+from paramedic.sense.uwsgi_absence import _by_log, master_of
 from paramedic.sense.uwsgi_answer import Told, told
+from paramedic.sense.uwsgi_ini import read_uwsgi_conf
 
 ROW = {
     "id": 1,
@@ -226,3 +230,22 @@ def test_what_is_gone_is_not_read_as_running(tmp_path: Path) -> None:
     ini = tmp_path / "u.ini"
     ini.write_text(f"[uwsgi]\nmaster = true\nstats = {tmp_path}/stats\n")
     assert isinstance(look(UwsgiSensor(UwsgiEntry("web", str(ini)), Proc())), UwsgiGone)
+
+
+def test_the_master_of_another_instance_is_none_of_this_one(tmp_path: Path) -> None:
+    """Two inis of one name, one folder: of a master that does not tell where it began no more is seen."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        text = f"[uwsgi]\nmaster = true\nchdir = {tmp_path}\nsocket = {tmp_path}/{name}/app.sock\n"
+        (tmp_path / name / "u.ini").write_text(text)
+    argv, null = [str(BIN / "uwsgi"), "--ini", "u.ini", "--die-on-term"], subprocess.DEVNULL
+    with subprocess.Popen(argv, cwd=tmp_path / "one", env={}, stdout=null, stderr=null) as one:
+        try:
+            wait_for("it listens", (tmp_path / "one" / "app.sock").is_socket)
+            conf = read_uwsgi_conf(UwsgiEntry("two", f"{tmp_path}/two/u.ini"))
+            found = master_of(conf, None, Proc())
+            assert found is not None
+            assert found.pid == one.pid, "its command line fits both"
+            assert master_of(conf, None, Proc(), {found}) is None
+        finally:
+            one.kill()

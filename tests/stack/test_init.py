@@ -66,10 +66,10 @@ def test_init_writes_what_runs_and_check_and_run_take_it(lone_stack: EmbeddedSta
 def test_doctor_without_a_configuration_names_what_is_wrong_with_what_it_finds(lone_stack: EmbeddedStack) -> None:
     stack = lone_stack
     started(stack)
-    stats, bare = stack.folder / "tmp" / "stats.sock", stack.folder / "tmp" / "bare.sock"
-    argv = [BIN / "uwsgi", "--master", "--socket", bare, "--die-on-term"]
+    stats, other = stack.folder / "tmp" / "stats.sock", stack.folder / "tmp" / "bare.sock"
+    argv = [BIN / "uwsgi", "--master", "--socket", other, "--die-on-term"]
     unnamed = stack.spawn(argv, stack.owner, "bare.log")
-    wait_for("a uWSGI without an ini", bare.is_socket)
+    wait_for("a uWSGI without an ini", other.is_socket)
 
     def of_mine() -> list[dict[str, Any]]:
         told = paramedic("doctor", "--json")
@@ -79,9 +79,13 @@ def test_doctor_without_a_configuration_names_what_is_wrong_with_what_it_finds(l
         return [one for one in found if one["diagnosis"] == "socket-missing" and str(stack.folder) in one["evidence"]]
 
     assert of_mine() == []
+    stack.config.write_text("mode: observe\n")
+    bare = paramedic("doctor", "--config", str(stack.config)).stdout
+    assert bare.startswith(f"{stack.config} names nothing to look after: looking at what runs here\n")
     stack.socket.unlink()
     stats.unlink()
     gone = of_mine()
+    assert f"{stack.socket} is gone" in paramedic("doctor", "--config", str(stack.config)).stdout
     assert sorted(one["subject"].partition(":")[0] for one in gone) == ["socket", "supervisor"]
     assert {path for path in (stack.socket, stats) for one in gone if f"{path} is gone" in one["evidence"]} == {
         stack.socket,
