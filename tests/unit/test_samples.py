@@ -121,6 +121,13 @@ def test_a_damaged_block_costs_a_minute_and_not_the_rest(damage: bytes) -> None:
         unpack(damage)
 
 
+def test_blocks_come_in_the_order_of_their_making_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path / "j.db"))
+    for first, block in ((7200.0, b"before"), (3600.0, b"after"), (3660.0, b"last")):
+        journal.save_samples(first, first + 60.0, block)
+    assert list(journal.samples(0.0)) == [b"before", b"after", b"last"]
+
+
 def test_a_minute_is_one_block_and_the_rest_is_written_at_the_end(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "j.db"))
     recorder = Recorder(journal)

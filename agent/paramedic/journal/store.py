@@ -175,9 +175,11 @@ class Journal:
         self._db.execute("insert or replace into samples values (?,?,?)", (first, last, packed))
 
     def samples(self, since: float) -> Iterator[bytes]:
-        """The packed samples that reach beyond `since`, oldest first; none where an older agent kept none."""
+        """The packed samples that reach beyond `since`, in the order of their making: the wall clock may have been set
+        back meanwhile. None where an older agent kept none.
+        """
         with contextlib.suppress(sqlite3.OperationalError):
-            for row in self._db.execute("select packed from samples where last >= ? order by first", (since,)):
+            for row in self._db.execute("select packed from samples where last >= ? order by rowid", (since,)):
                 yield row["packed"]
 
     def load_known(self) -> Known:
