@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from paramedic.act.imported import MOST_FILES, note
-from paramedic.cli.doctor import _print
+from paramedic.cli.doctor import _print, main
 from paramedic.host.daphne_lock import stranger_in
 from paramedic.host.lineage import _users_of
 from paramedic.host.proc import Proc
@@ -145,3 +146,20 @@ def test_what_strangers_named_reaches_no_terminal(capsys: pytest.CaptureFixture[
     _print([{"diagnosis": "socket-stale", "subject": evil, "evidence": evil, "repair": evil}], {evil: evil}, [])
     assert "/tmp/?]0;owned?" in (said := capsys.readouterr().out)
     assert "\x1b" not in said
+
+
+def test_policies_that_cannot_be_used_hide_no_diagnosis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the middle of an incident somebody may have broken them; the agent goes on with the old ones."""
+    ini, policies, config = tmp_path / "u.ini", tmp_path / "bad.yaml", tmp_path / "paramedic.yaml"
+    ini.write_text("[uwsgi]\nmaster = true\n")
+    policies.write_text("policies:\n  - { name: p, watch: uwsgi, when: uss > , do: [notify] }\n")
+    config.write_text(
+        f"state_dir: {tmp_path}/state\npolicies: [bad.yaml]\nstack: {{ uwsgi: {{ web: {{ ini: {ini} }} }} }}\n"
+    )
+    code = main(argparse.Namespace(config=str(config), json=False))
+    said = capsys.readouterr().out
+    assert code == 1, said
+    assert "uwsgi-stopped on uwsgi:web" in said
+    assert (
+        f"cannot tell about policies\n    they cannot be used, and what they look at is left out: {policies}:2:" in said
+    )

@@ -31,6 +31,7 @@ from paramedic.model.readings import UwsgiReading
 from paramedic.model.record import Truth
 from paramedic.model.stack import Settings, Stack
 from paramedic.model.units import render_seconds
+from paramedic.policy.load import PolicyErrors
 from paramedic.sense.cleaned_sockets import with_sockets
 from paramedic.sense.cleaners import cleaners
 from paramedic.sense.discover import discover
@@ -58,11 +59,11 @@ def main(arguments: argparse.Namespace) -> int:
     sensors = Sensors(settings.stack, proc, settings.state_dir if settings.path else "", thorough=True)
     known = _known(settings, proc)
     facts = join(sensors.read(known), known)
-    found = findings(facts) + _by_policy(policies_of(settings), facts)
     unknown = {
         str(s.subject): v.reason for s in facts.subjects.values() if isinstance(v := s.fields.get("diagnosis"), Unknown)
     }
     unknown |= here.unknown
+    found = findings(facts) + _by_policy(_usable(settings, unknown), facts)
     watched = [str(subject) for subject in facts.subjects if subject.kind in ("uwsgi", "supervisor", "socket")]
     if not watched:
         unknown["stack"] = "no uWSGI and no Supervisor is configured or running: there is nothing to judge"
@@ -103,6 +104,16 @@ def _known(settings: Settings, proc: Proc) -> Known:
         journal = None
     known = journal.load_known() if journal else Known()
     return known if known.boot_id == proc.boot_id() else Known(preflights=known.preflights)
+
+
+def _usable(settings: Settings, unknown: dict[str, str]) -> tuple[Policy, ...]:
+    """The policies; none where they cannot be used, which hides no diagnosis and is told in `unknown`."""
+    try:
+        return policies_of(settings)
+    except PolicyErrors as wrong:
+        more = f" and {len(wrong.errors) - 1} more: paramedic check" if len(wrong.errors) > 1 else ""
+        unknown["policies"] = f"they cannot be used, and what they look at is left out: {wrong.errors[0]}{more}"
+        return ()
 
 
 def _by_policy(policies: tuple[Policy, ...], facts: Facts) -> list[dict[str, str]]:
