@@ -86,11 +86,11 @@ def test_a_record_in_a_strangers_folder_makes_no_relay_of_their_server(shared: E
     served = files.number(stack.socket.lstat())
     stack.start_agent()
     wait_for("it is well", lambda: stack.published()["facts"]["subjects"]["supervisor:main"]["diagnosis"] == "ok")
-    stack.socket.unlink()
     answer = [{"statename": "RUNNING", "statecode": 1}, daemon, "shop", [{**ROW, **EMPTY, "exitstatus": 0}]]
     body = xmlrpc.client.dumps((answer,), methodresponse=True)
     head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
-    child = serve_lies(stack, stack.socket, head + body, is_asked=True)
+    child = serve_lies(stack, stack.folder / "theirs.sock", head + body, is_asked=True)
+    os.rename(stack.folder / "theirs.sock", stack.socket)
     record = theirs / f"{stack.socket.name}.relay"
     pairs = {"process": [child.pid, start_ticks(child.pid)], "serves": [daemon, start_ticks(daemon)]}
     numbers = {"inode": files.number(stack.socket.lstat()), "live_inode": served}
