@@ -113,7 +113,7 @@ check: $(VENV)/.installed
 	@PYTHONPATH=agent $(BIN)/lint-imports
 
 test: check $(OLDER) $(BUILT)  ## Every check and every test that this machine can run (under 10 minutes)
-	@$(BIN)/python -m pytest -n 7 --dist load --maxschedchunk 1 --ignore tests/system
+	@$(BIN)/python -m pytest -n 5 --dist load --maxschedchunk 1 --ignore tests/system
 
 build/wheels/.downloaded: locks/run.txt locks/build.txt $(VENV)/.locked
 	@rm -rf $(@D)
