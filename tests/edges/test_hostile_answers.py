@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.serving import serve_each
 from harness.waiting import wait_for
 from paramedic.host import recipe, supervisor_rpc, xml_rpc
 from paramedic.host.proc import Proc
@@ -31,25 +32,17 @@ NOBODY = 65534
 def serve(server: socket.socket, answer: bytes, asked: list[bytes]) -> threading.Thread:
     """Answer everybody; what they asked is collected."""
 
-    def run() -> None:
-        while True:
-            try:
-                client, _ = server.accept()
-            except OSError:
-                return
-            with client:
-                client.settimeout(5)
-                with contextlib.suppress(OSError):
-                    client.sendall(answer)
-                    client.shutdown(socket.SHUT_WR)
-                said = b""
-                with contextlib.suppress(OSError):
-                    said = client.recv(65536)
-                asked.append(said)
+    def talk(client: socket.socket) -> None:
+        client.settimeout(5)
+        with contextlib.suppress(OSError):
+            client.sendall(answer)
+            client.shutdown(socket.SHUT_WR)
+        said = b""
+        with contextlib.suppress(OSError):
+            said = client.recv(65536)
+        asked.append(said)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
+    return serve_each(server, talk)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.serving import serve_each
 from harness.stack import BIN
 from harness.waiting import wait_for
 from paramedic.act.chain_reload import write_fifo
@@ -56,21 +56,13 @@ def answering(tmp_path: Path) -> Iterator[tuple[UwsgiSensor, dict[str, Any]]]:
     server.bind(str(path))
     server.listen()
 
-    def serve() -> None:
-        while True:
-            try:
-                client, _ = server.accept()
-            except OSError:
-                return
-            with client:
-                client.sendall(json.dumps(document).encode())
-
-    threading.Thread(target=serve, daemon=True).start()
+    thread = serve_each(server, lambda client: client.sendall(json.dumps(document).encode()))
     ini = tmp_path / "u.ini"
     ini.write_text(f"[uwsgi]\nmaster = true\nstats = {path}\n")
     yield UwsgiSensor(UwsgiEntry("web", str(ini)), Proc()), document
     server.shutdown(socket.SHUT_RDWR)
     server.close()
+    thread.join(10)
 
 
 def look(sensor: UwsgiSensor) -> object:
