@@ -82,6 +82,7 @@ def test_doctor_without_a_configuration_names_what_is_wrong_with_what_it_finds(l
     stack.config.write_text("mode: observe\n")
     bare = paramedic("doctor", "--config", str(stack.config)).stdout
     assert bare.startswith(f"{stack.config} names nothing to look after: looking at what runs here\n")
+    assert f"{stack.daphnes()[0]}" in paramedic("top", "--once", "--config", str(stack.config)).stdout
     stack.socket.unlink()
     stats.unlink()
     gone = of_mine()

@@ -12,6 +12,8 @@ import pytest
 
 from paramedic.act.imported import MOST_FILES, note
 from paramedic.cli.doctor import _print, main
+from paramedic.cli.history import _print as print_incident
+from paramedic.cli.history import add_arguments
 from paramedic.host.daphne_lock import stranger_in
 from paramedic.host.lineage import _users_of
 from paramedic.host.proc import Proc
@@ -163,3 +165,22 @@ def test_policies_that_cannot_be_used_hide_no_diagnosis(tmp_path: Path, capsys: 
     assert (
         f"cannot tell about policies\n    they cannot be used, and what they look at is left out: {policies}:2:" in said
     )
+
+
+def test_what_lasted_less_than_no_time_is_told_as_a_clock_set_back(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"opened": 7200.0, "diagnosis": "socket-missing", "subject": "supervisor:main", "result": "healed"}
+    found |= {"id": "1", "policy": "p", "evidence": "it is gone", "actions": []}
+    for closed, lasted in ((7205.0, "healed (5s)"), (3600.0, "healed (the clock was set back)"), (None, "healed\n")):
+        print_incident({**found, "closed": closed})
+        assert lasted in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "many"])
+def test_no_number_of_incidents_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--last 0` said that there were none."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--last", text])
+    assert "is no number of incidents" in (said := capsys.readouterr().err) or "expected one argument" in said
+    assert parser.parse_args(["--last", "10"]).last == 10
