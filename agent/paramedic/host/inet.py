@@ -45,9 +45,10 @@ def _in_state(state: int, proc: Proc) -> list[tuple[int, int]]:
 
 
 def _dumped(state: int) -> Iterator[tuple[int, int]]:
-    families = (socket.AF_INET, socket.AF_INET6)
-    for body in sock_diag.dump(*(_REQUEST.pack(one, socket.IPPROTO_TCP, 0, 0, 1 << state) for one in families)):
-        yield _PORT.unpack_from(body)[0], _INODE.unpack_from(body)[0]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        answer = sock_diag.told(_REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << state))
+        for body in sock_diag.bodies(answer):
+            yield _PORT.unpack_from(body)[0], _INODE.unpack_from(body)[0]
 
 
 def _listed(state: int, proc: Proc) -> Iterator[tuple[int, int]]:

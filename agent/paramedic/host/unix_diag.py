@@ -21,7 +21,7 @@ _MESSAGE = struct.Struct("=BBBBIII")
 _SHOWN = _SHOW_NAME | _SHOW_VFS | _SHOW_RQLEN
 _ANY = 0xFFFFFFFF
 _REQUEST = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, _SHOWN, _ANY, _ANY)
-_last: tuple[tuple[frozenset[int], list[bytes]], tuple[Listener, ...]] = ((frozenset(), []), ())
+_last: tuple[tuple[frozenset[int], Sequence[bytes]], tuple[Listener, ...]] = ((frozenset(), ()), ())
 
 
 class Listener(NamedTuple):
@@ -38,15 +38,16 @@ class Listener(NamedTuple):
 
 
 def listeners() -> Sequence[Listener]:
-    """All listening Unix sockets with a file; the very same tuple while the kernel tells the same.
+    """All listening Unix sockets with a file; the very same tuple while the kernel tells this thread the same.
 
     Raises OSError where it has no unix_diag.
     """
     global _last
-    last, told = _last, (inodes.known(), list(sock_diag.dump(_REQUEST)))
-    if told != last[0]:
-        found = (_listener(body) for body in told[1])
-        last = _last = (told, tuple(one for one in found if one.file_inode))
+    last, systems = _last, inodes.known()
+    told = sock_diag.told(_REQUEST, last[0][1])
+    if told is not last[0][1] or systems is not last[0][0]:
+        found = (_listener(body) for body in sock_diag.bodies(told))
+        last = _last = ((systems, told), tuple(one for one in found if one.file_inode))
     return last[1]
 
 
