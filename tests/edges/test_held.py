@@ -154,6 +154,57 @@ def test_a_pid_that_is_another_process_within_a_look_is_told_as_that() -> None:
         second.communicate()
 
 
+def test_whoever_ended_is_dead_at_once_a_zombie_too(child: subprocess.Popen[bytes]) -> None:
+    held, first = HeldProc(), started()
+    before = descriptors()
+    lives, dies = PROC.identify(child.pid), PROC.identify(first.pid)
+    assert lives is not None
+    assert dies is not None
+    for _ in range(3):
+        assert held.is_alive(lives)
+        assert held.is_alive(dies)
+        assert not held.is_alive(Identity(child.pid, lives.start_ticks + 1)), "another process of that pid"
+        held.let_go()
+    assert descriptors() == before + 3, "one each, and the stat of whoever never lived"
+    first.kill()
+    wait_for("it is a zombie", lambda: not PROC.is_alive(dies))
+    assert not held.is_alive(dies)
+    assert held.is_alive(lives)
+    first.communicate()
+    assert not held.is_alive(dies)
+    held.let_go()
+    held.let_go()
+    assert descriptors() == before - 2, "nothing is held, and the pipes of who ended are closed"
+    assert not held.is_alive(dies)
+    held.let_go()
+    assert descriptors() == before - 2
+
+
+@pytest.mark.parametrize("without", ["pidfds", "descriptors to spare"])
+def test_who_lives_is_told_without_as_well(
+    without: str, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    held, first = HeldProc(), started()
+    if without == "pidfds":
+        monkeypatch.setattr(os, "pidfd_open", refused)
+    else:
+        held._most = 0
+    lives, dies = PROC.identify(child.pid), PROC.identify(first.pid)
+    assert lives is not None
+    assert dies is not None
+    assert held.is_alive(lives)
+    assert held.is_alive(dies)
+    first.kill()
+    wait_for("it is a zombie", lambda: not PROC.is_alive(dies))
+    assert [held.is_alive(dies), held.is_alive(lives)] == [False, True]
+    first.communicate()
+    assert not held.is_alive(dies)
+    held.let_go()
+
+
 def test_tables_of_the_host_come_whole_however_often() -> None:
     held = HeldProc()
     for _ in range(3):

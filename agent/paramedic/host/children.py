@@ -14,13 +14,13 @@ MOST_HELD = 256
 
 
 class _Child:
-    """`data` is what its statm said last, `answer` what that means."""
+    """`data` is what its statm said last, nothing that it could say before that, `answer` what that means."""
 
     __slots__ = ("answer", "data", "fd", "uid")
 
     def __init__(self, identity: Identity, uid: int, fd: int) -> None:
         self.uid, self.fd = uid, fd
-        self.data, self.answer = b"", (identity, 0)
+        self.data, self.answer = b"\0", (identity, 0)
 
 
 class Children:
@@ -53,10 +53,15 @@ class Children:
     def read(self, pid: int) -> tuple[Identity, int] | None:
         """(identity, RSS in bytes) of a living child that runs as its parent's user; anybody's where that is root."""
         held = self._held.get(pid)
-        if held is not None:
-            if _is_read(held):
-                return held.answer
-            os.close(self._held.pop(pid).fd)
+        if held is None:
+            return self._prove(pid)
+        try:
+            data = os.pread(held.fd, STATM_BYTES, 0)
+        except OSError:
+            data = b""
+        if data == held.data or _is_resident(held, data):
+            return held.answer
+        os.close(self._held.pop(pid).fd)
         return self._prove(pid)
 
     def _look_at_one(self) -> None:
@@ -100,20 +105,20 @@ class Children:
             return -1
 
     def _hold(self, pid: int, child: _Child) -> None:
-        if child.uid >= 0 and _is_read(child):
+        try:
+            data = os.pread(child.fd, STATM_BYTES, 0)
+        except OSError:
+            data = b""
+        if child.uid >= 0 and _is_resident(child, data):
             self._held[pid] = child
         else:
             os.close(child.fd)
 
 
-def _is_read(child: _Child) -> bool:
-    """Whether its statm was read anew: not of a process that ended, a zombie too."""
-    try:
-        data = os.pread(child.fd, STATM_BYTES, 0)
-    except OSError:
-        return False
-    if data != child.data:
-        words = data.split(None, 2)
-        rss = int(words[1]) * PAGE_BYTES if len(words) > 1 else 0
+def _is_resident(child: _Child, data: bytes) -> bool:
+    """Whether its statm says so, which is kept then: not that of a process that ended, a zombie too."""
+    words = data.split(None, 2)
+    rss = int(words[1]) * PAGE_BYTES if len(words) > 1 else 0
+    if rss > 0:
         child.data, child.answer = data, (child.answer[0], rss)
-    return child.answer[1] > 0
+    return rss > 0

@@ -2,16 +2,20 @@
 
 A descriptor of /proc/PID/stat stays with the process it was opened of, whoever gets the pid later: when that process is
 reaped reading it fails (ESRCH), and the name is opened anew. So every answer is what opening the name would have given.
+Whether a process lives is asked of its pidfd, which can be read once it has ended (pidfd_open(2)): a tenth of a stat.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import select
 from collections.abc import Set
 
 from paramedic.host.proc import PART_BYTES, Proc
 from paramedic.host.stat_text import Stat, stat_of
+from paramedic.model.readings import Identity
 
 MOST_HELD = 256
 IN_PIECES = "vmstat"
@@ -33,6 +37,8 @@ class HeldProc(Proc):
         self._most = MOST_HELD
         self._up: float | None = None
         self._stats: dict[int, tuple[bytes, Stat | None]] = {}
+        self._lives: dict[Identity, tuple[int, select.poll]] = {}
+        self._asked_of: set[Identity] = set()
 
     def stat(self, pid: int) -> Stat | None:
         """As Proc.stat; the same text is the same answer."""
@@ -43,9 +49,35 @@ class HeldProc(Proc):
             last = self._stats[pid] = (data, stat_of(pid, data))
         return last[1]
 
+    def is_alive(self, identity: Identity) -> bool:
+        """As Proc.is_alive; a process without a pidfd is looked up."""
+        self._asked_of.add(identity)
+        held = self._lives.get(identity)
+        if held is None:
+            return self._is_proven(identity)
+        return not held[1].poll(0)
+
+    def _is_proven(self, identity: Identity) -> bool:
+        """By its stat, after a pidfd of that pid was taken: so it is its own, and is held from now on."""
+        fd = None
+        if len(self._fds) + len(self._lives) < self._most and self.root == "/proc":
+            with contextlib.suppress(OSError):
+                fd = os.pidfd_open(identity.pid) if identity.pid > 0 else None
+        is_alive = super().is_alive(identity)
+        if fd is not None and is_alive:
+            ends = select.poll()
+            ends.register(fd, select.POLLIN)
+            self._lives[identity] = fd, ends
+        elif fd is not None:
+            os.close(fd)
+        return is_alive
+
     def children(self, pid: int) -> list[int]:
-        """As Proc.children; one without threads has no folder of them to look through."""
-        stat, only = self.stat(pid), f"{pid}/task/{pid}/children"
+        """As Proc.children; one without threads, by what its stat said in this look, has no folder of them to look
+        through.
+        """
+        name, only = f"{pid}/stat", f"{pid}/task/{pid}/children"
+        stat = self._stats[pid][1] if name in self._asked and pid in self._stats else self.stat(pid)
         if stat is None or stat.threads != 1:
             return super().children(pid)
         return [int(word) for word in (self._bytes(only) or b"").split()]
@@ -59,6 +91,9 @@ class HeldProc(Proc):
     def let_go(self) -> None:
         """After a look."""
         self._close_all_but(self._asked)
+        for identity in self._lives.keys() - self._asked_of:
+            os.close(self._lives.pop(identity)[0])
+        self._asked_of.clear()
         if len(self._stats) > len(self._fds):
             self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
         self._asked.clear()

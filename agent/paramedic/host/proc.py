@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import time
@@ -48,6 +49,15 @@ def readable(text: str) -> str:
         return text
     clean = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else "?" for c in clean)
+
+
+@functools.lru_cache(maxsize=64)
+def _ids_of(lines: bytes) -> tuple[int | None, int | None]:
+    """The lines Uid and Gid of /proc/PID/status, each real, effective, saved and of the file system."""
+    uids, gids = (part.split(None, 4)[:4] for part in lines[5:].partition(b"\nGid:")[::2])
+    is_one = len(uids) == 4 == uids.count(uids[0]) and _NUMBER.fullmatch(uids[0])
+    has_gid = len(gids) == 4 and _NUMBER.fullmatch(gids[1])
+    return int(uids[0]) if is_one else None, int(gids[1]) if has_gid else None
 
 
 def _words(data: bytes) -> list[bytes] | None:
@@ -153,11 +163,8 @@ class Proc:
     def ids(self, pid: int) -> tuple[int | None, int | None]:
         """(its uid, its gid) in one look, as `uid` and `gid` tell them."""
         data = self._bytes(f"{pid}/status") or b""
-        uids = data.partition(b"\nUid:")[2].split(None, 4)[:4]
-        gids = data.partition(b"\nGid:")[2].split(None, 4)[:4]
-        is_one = len(uids) == 4 == uids.count(uids[0]) and _NUMBER.fullmatch(uids[0])
-        has_gid = len(gids) == 4 and _NUMBER.fullmatch(gids[1])
-        return int(uids[0]) if is_one else None, int(gids[1]) if has_gid else None
+        begins = data.find(b"\nUid:")
+        return _ids_of(data[begins : data.find(b"\n", data.find(b"\nGid:") + 1)]) if begins >= 0 else (None, None)
 
     def holds_socket(self, pid: int, socket_inode: int) -> bool:
         """Whether it has that socket open; raises PermissionError without the same user or CAP_SYS_PTRACE."""
