@@ -8,7 +8,6 @@ link followed, and the inode that answers is the inode that was looked at.
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import os
 import re
@@ -28,6 +27,7 @@ Methods = Sequence[tuple[str, tuple[object, ...]]]
 MOST_TOLD = 300
 PART_BYTES = 1 << 16
 _GOES_ON = re.compile(rb"<name>(?:now|description)</name>\s*<value><(int|string)>[^<]*</\1></value>")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?:\r\n|$)", re.IGNORECASE)
 _PEER = struct.Struct("=iII")  # struct ucred: who called listen(2); only the pid of a daemonized one is out of date
 
 
@@ -88,8 +88,10 @@ def results(link: socket.socket, deadline_s: float = DEADLINE_S, kept: Kept | No
     Raises Stopping, Silent or another RpcFailure.
     """
     try:
-        with link:
+        try:
             body = _body(link, clock.monotonic() + deadline_s)
+        finally:
+            link.close()
         answer = xml_rpc.value_of(body) if kept is None else kept.value_of(body)
     except (OSError, RpcFailure, xml_rpc.Fault, ValueError, TypeError, ExpatError) as error:
         raise _failure(error, deadline_s) from error
@@ -161,20 +163,19 @@ def _read(link: socket.socket, until: float) -> tuple[str, bytes]:
 
 def _part(link: socket.socket, until: float) -> bytes:
     """What is there, or comes first."""
-    if link.gettimeout() == 0 and clock.monotonic() < until:
-        with contextlib.suppress(BlockingIOError):
-            return link.recv(PART_BYTES)
-    hurry(link, until)
+    if link.gettimeout() or clock.monotonic() >= until:
+        hurry(link, until)
+    try:
+        return link.recv(PART_BYTES)
+    except BlockingIOError:
+        hurry(link, until)
     return link.recv(PART_BYTES)
 
 
 def _content_length(head: bytearray) -> int:
     """-1 where it is not said."""
-    for line in head.lower().split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name == b"content-length" and value.strip().isdigit():
-            return int(value)
-    return -1
+    found = _LENGTH.search(head)
+    return int(found[1]) if found else -1
 
 
 def _result(answer: object) -> object:

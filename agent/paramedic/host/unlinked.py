@@ -49,12 +49,10 @@ def reach(proc: Proc, owner: Identity, socket_inode: int) -> int:
 
 @contextlib.contextmanager
 def reached(reading: SupervisorReading, proc: Proc) -> Iterator[tuple[str | int, str]]:
-    """(place to ask the daemon at, its name): its path, the kept link, its file without a name; OSError without any."""
-    path = reading.conf.socket or ""
-    if reading.is_reached:
+    """(place to ask the daemon at, its name): a path, or its file without a name; OSError without any."""
+    path = path_of(reading)
+    if path is not None:
         yield path, path
-    elif reading.kept_inode == reading.listening_inode:
-        yield files.keep_link(path), files.keep_link(path)
     elif reading.daemon is not None and reading.socket_inode is not None:
         fd = reach(proc, reading.daemon, reading.socket_inode)
         try:
@@ -63,6 +61,14 @@ def reached(reading: SupervisorReading, proc: Proc) -> Iterator[tuple[str | int,
             os.close(fd)
     else:
         raise OSError(errno.ENOENT, "no path reaches its socket")
+
+
+def path_of(reading: SupervisorReading) -> str | None:
+    """The path that leads to the daemon's socket: its own, or that of the kept link; None where none does."""
+    path = reading.conf.socket or ""
+    if reading.is_reached:
+        return path
+    return files.keep_link(path) if reading.kept_inode == reading.listening_inode else None
 
 
 def _file_of(fd: int) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramedic.host import clock, supervisor_rpc, unlinked
 from paramedic.host.proc import Proc, readable
@@ -26,8 +25,7 @@ _SAYS_NOTHING = (OSError, supervisor_rpc.RpcFailure, LookupError, TypeError, Val
 Answer = tuple[RpcReading | Unreadable, Silence | None, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(NamedTuple):
     """What is read of a daemon while its answer is on its way, and where it listens.
 
     `at` is when (epoch seconds) it was about to be asked; `link` is what the answer comes by, or why it was not asked
@@ -48,6 +46,7 @@ class Inquiry:
         self._proc, self._programs = proc, programs
         self._listening = Listening(proc)
         self._kept = supervisor_rpc.Kept()
+        self._logs: tuple[object, tuple[str, ...]] = (None, ())
 
     @property
     def _deadline_s(self) -> float:
@@ -55,18 +54,25 @@ class Inquiry:
 
     def ask(self, reading: SupervisorReading, listening: Listener) -> Asking:
         """Send the question. A stopped process is not asked: it cannot answer."""
-        conf, daemon, now = reading.conf, reading.daemon, clock.wall()
+        daemon, now = reading.daemon, clock.wall()
         stat = self._proc.stat(daemon.pid) if daemon else None
         if stat is None:
             return Asking(reading, listening, now, None)
         if stat.state in ("T", "t"):
             return Asking(reading, listening, now, supervisor_rpc.Silent("its process is stopped"))
         try:
+            path = unlinked.path_of(reading)
+            if path is not None:
+                return Asking(reading, listening, now, self._link(path, reading), path)
             with unlinked.reached(reading, self._proc) as (place, via):
-                link = supervisor_rpc.ask(place, _ASKED, conf.username, conf.password, reading.uid)
-            return Asking(reading, listening, now, link, via)
+                return Asking(reading, listening, now, self._link(place, reading), via)
         except (OSError, supervisor_rpc.RpcFailure) as error:
             return Asking(reading, listening, now, error)
+
+    @staticmethod
+    def _link(place: str | int, reading: SupervisorReading) -> socket.socket:
+        conf = reading.conf
+        return supervisor_rpc.ask(place, _ASKED, conf.username, conf.password, reading.uid)
 
     def hear(self, asking: Asking, known: SupervisorKnown, now: float) -> Answer:
         """(its answer, its silence, the logs of its programs)."""
@@ -98,8 +104,11 @@ class Inquiry:
         state, pid, identifier, rows = answer
         if reading.daemon is None or len(rows) > MOST_PROGRAMS:
             raise ValueError(f"it tells of {len(rows)} programs: that is no supervisord")
-        logs = tuple(str(row.get(f"{stream}_logfile") or "") for row in rows for stream in ("stdout", "stderr"))
         ports, daemon = dict(known.ports), reading.daemon
-        programs = tuple(self._programs.read(row, reading.conf, ports, daemon, now) for row in rows)
+        programs = tuple([self._programs.read(row, reading.conf, ports, daemon, now) for row in rows])
+        if rows is not self._logs[0]:
+            streams = ("stdout_logfile", "stderr_logfile")
+            self._logs = (rows, tuple(str(row.get(stream) or "") for row in rows for stream in streams))
+            self._programs.keep(programs)
         told, name = readable(str(state["statename"]))[:32], readable(str(identifier))[:MOST_NAME]
-        return RpcReading(via, told, int(pid), name, programs), None, logs
+        return RpcReading(via, told, int(pid), name, programs), None, self._logs[1]

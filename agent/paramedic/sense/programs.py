@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ _CLIENTS = frozenset(
     ("autossh", "curl", "docker", "mosquitto_pub", "mosquitto_sub", "mysql", "nc", "podman", "psql", "redis-cli", "ssh")
 )
 _WANTING = ("STARTING", "RUNNING", "BACKOFF", "FATAL")
+_NEVER: tuple[Identity | None, tuple[int, ...], float] = (None, (), -math.inf)
 _NOT_FOUND = re.compile(r"can't find command '([^'/]+)'")
 
 
@@ -46,11 +47,12 @@ class Programs:
         self._proc, self._holders, self._rollups = proc, holders, rollups
         self._starts: dict[str, collections.deque[tuple[float, int]]] = {}
         self._since: dict[str, float] = {}
-        self._ports: dict[str, tuple[Identity, tuple[int, ...], float]] = {}
+        self._ports: dict[str, tuple[Identity | None, tuple[int, ...], float]] = {}
         self._listened: tuple[float, dict[int, list[int]]] = (-math.inf, {})
         self._connected: tuple[float, dict[int, int]] = (-math.inf, {})
         self._daemon: Identity | None = None
-        self._trees: dict[str, dict[Identity, Stat]] = {}
+        self._well: dict[object, tuple[object, float, ProgramReading]] = {}
+        self._trees: dict[str, Mapping[Identity, Stat]] = {}
 
     @property
     def resident(self) -> dict[Identity, int]:
@@ -70,12 +72,53 @@ class Programs:
             self._daemon = daemon
             self._starts.clear()
             self._since.clear()
+            self._well.clear()
+        child = self._child(int(row["pid"]), daemon)
+        living = self._tree(child)
+        stands = (row, conf, known, list(living), self._listening(now))
+        well = self._well.get((row["group"], row["name"]))
+        if well is not None and well[0] == stands and now < well[1]:
+            return self._gone_on(well[2], living, now)
+        reading = self._look(row, conf, known, child, living, now)
+        is_known = child is not None and self._ports.get(reading.name, _NEVER)[0] == child.identity
+        if is_known and reading.state == "RUNNING" and not (reading.starts or reading.port_held or reading.spawnerr):
+            self._well[row["group"], row["name"]] = (stands, now + LISTENS_AGAIN_S, reading)
+        return reading
+
+    def keep(self, programs: Collection[ProgramReading]) -> None:
+        """Forget all others: a conf that was read anew may have fewer."""
+        names = {program.name for program in programs}
+        self._well = {raw: well for raw, well in self._well.items() if well[2].name in names}
+        for followed in (self._starts, self._since, self._ports, self._trees):
+            for gone in followed.keys() - names:
+                del followed[gone]
+
+    def _gone_on(self, reading: ProgramReading, living: Mapping[Identity, Stat], now: float) -> ProgramReading:
+        """What changes of a program that is well while Supervisor, its processes and who listens are as they were."""
+        self._trees[reading.name] = living
+        return reading._replace(
+            age_s=self._proc.age_s(reading.identity) if reading.identity else reading.age_s,
+            rss_bytes=_rss_of(living),
+            memory=self._rollups.sum_of(list(living)),
+            connections=self._connections(reading.ports, now),
+            watched_s=min(WATCHED_S, now - self._since[reading.name]),
+        )
+
+    def _look(
+        self,
+        row: Mapping[str, Any],
+        conf: SupervisorConf,
+        known: Mapping[str, tuple[int, ...]],
+        child: Stat | None,
+        living: Mapping[Identity, Stat],
+        now: float,
+    ) -> ProgramReading:
         group, name = readable(str(row["group"]))[:MOST_NAME], readable(str(row["name"]))[:MOST_NAME]
         full = name if group == name else f"{group}:{name}"
-        child, state = self._child(int(row["pid"]), daemon), readable(str(row["statename"]))[:32]
+        state = readable(str(row["statename"]))[:32]
         identity = child.identity if child else None
         age_s = self._proc.age_s(identity) if identity else max(0.0, clock.wall() - float(row["start"]))
-        living = self._trees[full] = self._tree(child)
+        self._trees[full] = living
         tree = list(living)
         section = conf.program(full)
         startsecs = section.startsecs if section else 1.0
@@ -90,14 +133,14 @@ class Programs:
             spawnerr=spawnerr,
             age_s=age_s,
             processes=len(tree),
-            rss_bytes=sum([stat.rss_bytes for stat in living.values()]) if tree else Unreadable("it does not run"),
+            rss_bytes=_rss_of(living) if tree else Unreadable("it does not run"),
             memory=self._rollups.sum_of(tree),
             connections=self._connections(ports, now) if identity else Unreadable("it does not run"),
             ports=ports,
             starts=starts,
             watched_s=min(WATCHED_S, now - self._since[full]),
             port_held=self._held(wanted, tree, now) if state in _WANTING else None,
-            hint=self._hint(spawnerr, section, daemon) if spawnerr and section else "",
+            hint=self._hint(spawnerr, section) if spawnerr and section else "",
         )
 
     def _child(self, pid: int, daemon: Identity) -> Stat | None:
@@ -162,7 +205,8 @@ class Programs:
     def _connections(self, ports: tuple[int, ...], now: float) -> int | Unreadable:
         if not ports:
             return Unreadable("it listens on no TCP port that is known")
-        return sum(self._established(now).get(port, 0) for port in ports)
+        established = self._established(now)
+        return sum([established.get(port, 0) for port in ports])
 
     def _held(self, ports: tuple[int, ...], tree: list[Identity], now: float) -> PortHeld | None:
         """The first of its ports that only others listen on."""
@@ -178,15 +222,16 @@ class Programs:
         """Whether the program holds the listening socket too, e.g. one inherited from its parent."""
         return bool(self._sockets(tree).intersection(self._listening(now).get(port, ())))
 
-    def _hint(self, spawnerr: str, program: ProgramConf, daemon: Identity) -> str:
+    def _hint(self, spawnerr: str, program: ProgramConf) -> str:
         """Where a command that is not found was looked for, and where it is."""
         match = _NOT_FOUND.search(spawnerr)
         if match is None:
             return self._lock_hint(program)
-        env = self._proc.environ(daemon.pid) or {}
+        pid = self._daemon.pid if self._daemon else 0
+        env = self._proc.environ(pid) or {}
         path = program.path or env.get("PATH", "")
         whose = "environment= of the program" if program.path else "the shell or unit that started supervisord"
-        argv = self._proc.cmdline(daemon.pid) or ()
+        argv = self._proc.cmdline(pid) or ()
         near = [str(Path(word).parent) for word in argv[:2] if word.startswith("/")]
         near += [f"{program.directory}/{name}/bin" for name in ("venv", ".venv", "env") if program.directory]
         places = [f"{folder}/{match[1]}" for folder in (*near, "/usr/local/bin", "/usr/bin", "/bin")]
@@ -198,6 +243,10 @@ class Programs:
         lock = lock_of(program.command, program.directory or "/")
         stranger = stranger_in(lock, self._proc) if lock else None
         return f"its lock {lock} names process {stranger}, which is no Daphne: remove it" if stranger else ""
+
+
+def _rss_of(living: Mapping[Identity, Stat]) -> int:
+    return sum([stat.rss_bytes for stat in living.values()])
 
 
 def with_orphans(program: ProgramReading, orphans: tuple[OrphanReading, ...]) -> ProgramReading:
