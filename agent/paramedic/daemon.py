@@ -6,6 +6,7 @@ import collections
 import contextlib
 import json
 import logging
+import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,13 +14,12 @@ from pathlib import Path
 from types import FrameType
 
 from paramedic import __version__, orders, schedule
-from paramedic.act import REPAIRS
-from paramedic.act.job import Job, Refused, refused
+from paramedic.act import report_of
+from paramedic.act.job import Job, longest_s, stops_s
 from paramedic.act.spool import Spool
 from paramedic.cycle import Cycle, Passed
 from paramedic.host import clock, folders, journald, lean, lock, systemd
 from paramedic.host.calendar import Calendar
-from paramedic.host.failpoint import reached
 from paramedic.host.hands import Hands
 from paramedic.host.proc import Proc
 from paramedic.host.status_socket import StatusSocket
@@ -39,23 +39,10 @@ LAST_PATIENCE_S = 20.0
 ONCE_S = 300.0
 ONCE_FOR_S = 30.0
 FORGET_S = 86400.0
-HANGS_S = 600.0
+BEAT_S = 10.0
 ANSWERS_S = 3.0
 log = logging.getLogger(__name__)
 _BROKEN = Report(True, "there was no memory left to say how it ended")
-
-
-def longest_s(attempt: Attempt) -> float:
-    """After how many seconds the thread of a repair counts as hung: far beyond the sum of its own deadlines."""
-    most, pause_s = int(str(attempt.args.get("most", 1))), float(str(attempt.args.get("pause", 0.0)))
-    return most * (attempt.deadline_s + pause_s) + HANGS_S
-
-
-def stops_s(job: Job) -> float:
-    """How many seconds the programs of its Supervisor may take to stop, one after the other, as the conf allows."""
-    target = job.facts.subjects.get(job.act.target)
-    reading = job.facts.supervisor(target.parent or target.subject) if target else None
-    return sum(program.stopwaitsecs for program in reading.conf.programs) if reading else 0.0
 
 
 class Daemon:
@@ -84,6 +71,9 @@ class Daemon:
         self._stopping = ""
         self._broken = ""
         self._must_reload = False
+        third_s = (systemd.watchdog_s() or math.inf) / 3
+        self._interval_s, self._beat_s = min(settings.interval_s, third_s), min(BEAT_S, third_s)
+        self._had_news, self._beats_at = True, 0.0
         self._planned: object = None
         self._forgot_at = float("-inf")
 
@@ -123,7 +113,7 @@ class Daemon:
             self._pass()
             self._broken = ""
         except Exception as error:
-            self._broken = f"a pass broke: {type(error).__name__}: {error}"
+            self._broken, self._had_news = f"a pass broke: {type(error).__name__}: {error}", True
             log.exception("a pass broke")
             systemd.notify(STATUS=self._broken)
 
@@ -164,7 +154,7 @@ class Daemon:
     def _work(self, attempt: Attempt, job: Job) -> None:
         report = _BROKEN
         try:
-            report = _report_of(attempt, job)
+            report = report_of(attempt, job)
             how, about = "refused" if report.refused else "done", journald.about(job.incident)
             log.info("%s %s %s: %s", attempt.incident, attempt.action, how, report.detail, extra=about)
         finally:
@@ -175,34 +165,49 @@ class Daemon:
         with self._looking:
             self._book()
             force, self._must_reload = self._must_reload, False
-            with systemd.reloading() if force else contextlib.nullcontext():
-                self.cycle.reload(force)
+            if force:
+                with systemd.reloading():
+                    self.cycle.reload(force)
+            else:
+                self.cycle.reload()
             passed = self._passed = self.cycle.run_pass()
         self._watch(passed)
         self._plan(passed)
-        silent = self._silent_hearts()
-        if silent:
-            log.error("no sign of life to systemd, which will start the agent anew: %s", ", ".join(silent))
-        else:
-            systemd.notify(WATCHDOG=1, STATUS=sentence(self.cycle, passed))
+        self._beat(passed)
         if clock.monotonic() - self._forgot_at > FORGET_S:
             self.journal.forget(clock.wall())
             self._forgot_at = clock.monotonic()
         return passed
 
+    def _beat(self, passed: Passed) -> None:
+        """A sign of life to systemd with what is seen, while all helper threads live: at once where there is news,
+        every ten seconds while all is well.
+        """
+        mind, now = passed.thought.mind, clock.monotonic()
+        has_news = bool(mind.rules or mind.incidents or passed.stance.orders.pause)
+        if not (has_news or self._had_news) and now < self._beats_at:
+            return
+        silent = self._silent_hearts()
+        if silent:
+            log.error("no sign of life to systemd, which will start the agent anew: %s", ", ".join(silent))
+            return
+        systemd.notify(WATCHDOG=1, STATUS=sentence(self.cycle, passed))
+        self._had_news, self._beats_at = has_news, now + self._beat_s
+
     def _watch(self, passed: Passed) -> None:
         """Watch the paths, the processes and the memory stalls of this pass, and what a person may change."""
         paths: list[str] = [orders.path_of(self.settings.state_dir), *self.cycle.rulebook.files()]
         processes: list[Identity] = []
-        for facts in passed.facts.subjects.values():
-            reading = facts.reading
-            if isinstance(reading, SupervisorReading):
-                paths += [reading.conf.socket] if reading.conf.socket else []
-                processes += [reading.daemon] if reading.daemon else []
-            elif isinstance(reading, UwsgiReading):
-                processes.append(reading.master)
-            elif isinstance(reading, HostReading):
-                self.wake.watch_pressure(reading.pressure_files)
+        for found in passed.facts.of_kind("supervisor"):
+            if isinstance(found.reading, SupervisorReading):
+                paths += [found.reading.conf.socket] if found.reading.conf.socket else []
+                processes += [found.reading.daemon] if found.reading.daemon else []
+        for found in passed.facts.of_kind("uwsgi"):
+            if isinstance(found.reading, UwsgiReading):
+                processes.append(found.reading.master)
+        for found in passed.facts.of_kind("host"):
+            if isinstance(found.reading, HostReading):
+                self.wake.watch_pressure(found.reading.pressure_files)
         self.watch.guard(paths)
         self.wake.watch(processes)
 
@@ -246,10 +251,9 @@ class Daemon:
 
     def _patience_s(self) -> float:
         """How long to wait for the next pass: the interval, less while a timer or an attempt needs a look."""
-        interval = min(self.settings.interval_s, (systemd.watchdog_s() or 1e9) / 3)
-        waits = [interval]
+        waits = [self._interval_s]
         if self._broken:
-            return interval
+            return self._interval_s
         by_name = self.cycle.book.by_name
         for (name, _), rule in self.cycle.mind.rules.items():
             if rule.phase is Phase.PENDING and rule.last is Truth.YES:
@@ -278,18 +282,3 @@ class Daemon:
         while self._reports:
             self.cycle.take_report(*self._reports[0])
             self._under_way.pop(self._reports.popleft()[0], None)
-
-
-def _report_of(attempt: Attempt, job: Job) -> Report:
-    try:
-        reached("intended")
-        report = REPAIRS[attempt.action](job)
-        reached("done")
-        return report
-    except Refused as why:
-        return refused(why)
-    except OSError as error:  # what the host does not let us do is a refusal with its reason, no defect
-        return refused(error)
-    except Exception as error:  # a repair that breaks must not take the agent along; it is told as what it is
-        log.exception("%s %s broke", attempt.incident, attempt.action)
-        return refused(f"{attempt.action} broke: {type(error).__name__}: {error}")

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from harness.waiting import wait_for
+from paramedic import orders
 from paramedic.act import REPAIRS
-from paramedic.act.job import Job
+from paramedic.act.job import Job, longest_s
 from paramedic.cli.common import settings_at
-from paramedic.daemon import Daemon, longest_s
+from paramedic.cycle import Passed
+from paramedic.daemon import Daemon
+from paramedic.host import clock
 from paramedic.host.proc import Proc
 from paramedic.model.record import Attempt, Report
 from paramedic.rulebook import Rulebook
@@ -26,9 +29,11 @@ POLICY = """policies:
 
 
 @pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Daemon, socket.socket]]:
-    """An agent whose pass begins a repair, and the socket at which systemd would listen."""
-    (tmp_path / "policies.yaml").write_text(POLICY)
+def agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[tuple[Daemon, socket.socket]]:
+    """An agent whose pass begins a repair, or as the test says, and the socket at which systemd would listen."""
+    (tmp_path / "policies.yaml").write_text(getattr(request, "param", POLICY))
     config = tmp_path / "paramedic.yaml"
     config.write_text(f"state_dir: {tmp_path}/state\nruntime_dir: {tmp_path}/run\npolicies: [policies.yaml]\n")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
@@ -84,6 +89,38 @@ def test_a_thread_that_ended_is_named(agent: tuple[Daemon, socket.socket]) -> No
     made._pass()
     assert made._silent_hearts() == ["observer has ended"]
     assert "WATCHDOG=1" not in _said(systemd)
+
+
+@pytest.mark.parametrize("agent", [POLICY.replace(">", "<")], indirect=True)
+def test_while_all_is_well_a_sign_of_life_comes_every_ten_seconds_and_at_once_with_news(
+    agent: tuple[Daemon, socket.socket],
+) -> None:
+    made, systemd = agent
+
+    def signs() -> list[str]:
+        made._pass()
+        said = _said(systemd).splitlines()
+        assert said.count("WATCHDOG=1") <= 1
+        return [line.partition(":")[0] for line in said if line.startswith("STATUS=")]
+
+    assert [signs(), signs(), signs()] == [["STATUS=all well"], [], []]
+    made._beats_at -= 10.0
+    assert [signs(), signs()] == [["STATUS=all well"], []]
+    state, now = made.settings.state_dir, clock.monotonic()
+    orders.pause(state, 60.0, "a person is here", clock.wall(), now, made.cycle.proc.boot_id())
+    assert signs()[0].startswith("STATUS=paused until ")
+    orders.resume(state)
+    assert [signs(), signs()] == [["STATUS=all well"], []], "that it goes on is news"
+    made._try_pass()
+    made.cycle.run_pass, whole = _broken, made.cycle.run_pass  # type: ignore[method-assign]
+    made._try_pass()
+    assert "a pass broke" in _said(systemd)
+    made.cycle.run_pass = whole  # type: ignore[method-assign]
+    assert signs() == ["STATUS=all well"], "what broke is not said any longer than it is so"
+
+
+def _broken() -> Passed:
+    raise MemoryError
 
 
 def test_a_reload_is_told_from_its_begin_to_its_end(agent: tuple[Daemon, socket.socket]) -> None:

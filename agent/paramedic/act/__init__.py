@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from paramedic.act.chain_reload import chain_reload
-from paramedic.act.job import Job
+from paramedic.act.job import Job, Refused, refused
 from paramedic.act.kill_orphans import kill_orphans
 from paramedic.act.notify import notify
 from paramedic.act.recycle_worker import recycle_worker
@@ -20,8 +21,10 @@ from paramedic.act.rewrite_pidfile import rewrite_pidfile
 from paramedic.act.run import run
 from paramedic.act.start_uwsgi import start_uwsgi
 from paramedic.act.stop_duplicate import stop_duplicate
-from paramedic.model.record import Report
+from paramedic.host.failpoint import reached
+from paramedic.model.record import Attempt, Report
 
+log = logging.getLogger(__name__)
 REPAIRS: dict[str, Callable[[Job], Report]] = {
     "notify": notify,
     "run": run,
@@ -39,3 +42,19 @@ REPAIRS: dict[str, Callable[[Job], Report]] = {
     "reload_uwsgi": reload_uwsgi,
     "start_uwsgi": start_uwsgi,
 }
+
+
+def report_of(attempt: Attempt, job: Job) -> Report:
+    """What became of a repair; one that must not be done, or that breaks, is refused with the reason."""
+    try:
+        reached("intended")
+        report = REPAIRS[attempt.action](job)
+        reached("done")
+        return report
+    except Refused as why:
+        return refused(why)
+    except OSError as error:  # what the host does not let us do is a refusal with its reason, no defect
+        return refused(error)
+    except Exception as error:  # a repair that breaks must not take the agent along; it is told as what it is
+        log.exception("%s %s broke", attempt.incident, attempt.action)
+        return refused(f"{attempt.action} broke: {type(error).__name__}: {error}")

@@ -10,9 +10,11 @@ from paramedic.act.spool import Spool
 from paramedic.host.proc import Proc
 from paramedic.model.facts import Facts, Preflight
 from paramedic.model.readings import UwsgiGone, UwsgiReading
-from paramedic.model.record import Act, Report
+from paramedic.model.record import Act, Attempt, Report
 from paramedic.model.stack import Settings
 from paramedic.model.supervision import ProgramReading, SupervisorReading
+
+HANGS_S = 600.0
 
 
 class Refused(Exception):
@@ -76,3 +78,16 @@ def in_words(why: object) -> str:
 def refused(why: object, preflight: Preflight | None = None) -> Report:
     """A report that nothing was done, and why; with what was learned of the app on the way."""
     return Report(True, in_words(why), why.preflight or preflight if isinstance(why, Refused) else preflight)
+
+
+def longest_s(attempt: Attempt) -> float:
+    """After how many seconds the thread of a repair counts as hung: far beyond the sum of its own deadlines."""
+    most, pause_s = int(str(attempt.args.get("most", 1))), float(str(attempt.args.get("pause", 0.0)))
+    return most * (attempt.deadline_s + pause_s) + HANGS_S
+
+
+def stops_s(job: Job) -> float:
+    """How many seconds the programs of its Supervisor may take to stop, one after the other, as the conf allows."""
+    target = job.facts.subjects.get(job.act.target)
+    reading = job.facts.supervisor(target.parent or target.subject) if target else None
+    return sum(program.stopwaitsecs for program in reading.conf.programs) if reading else 0.0
