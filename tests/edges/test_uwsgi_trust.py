@@ -165,6 +165,36 @@ def test_the_empty_words_that_a_title_leaves_are_dropped(tmp_path: Path) -> None
     assert Proc(str(tmp_path)).cmdline(7) == ()
 
 
+def test_an_answer_that_comes_again_is_whole_although_the_server_keeps_the_connection(tmp_path: Path) -> None:
+    """Nothing is waited for that says nothing; whatever differs is read to its end."""
+    held: list[socket.socket] = []
+    answers = iter((b'{"pid": 7}', b'{"pid": 7}', b'{"pid": 71}', b'{"pid": 7'))
+
+    def talk(client: socket.socket) -> None:
+        client.sendall(next(answers))
+        if len(held) < 2:
+            held.append(client.dup())
+
+    stats = Stats(lambda document: int(document["pid"]))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "stats"))
+        server.listen()
+        serving = serve_each(server, talk)
+        try:
+            with pytest.raises(TimeoutError):
+                stats.fetch(str(tmp_path / "stats"), 0.2)
+            stats._last = (bytearray(b'{"pid": 7}'), 7)
+            assert stats.fetch(str(tmp_path / "stats"), 5.0)[0] == 7
+            assert stats.fetch(str(tmp_path / "stats"), 5.0)[0] == 71
+            with pytest.raises(ValueError, match="delimiter"):
+                stats.fetch(str(tmp_path / "stats"), 5.0)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            serving.join(5)
+            for client in held:
+                client.close()
+
+
 @pytest.mark.parametrize("host", ["a-name-that-must-be-asked-for.example:9191", "db:9191"])
 def test_no_name_is_looked_up_in_a_pass(host: str) -> None:
     with pytest.raises((OSError, ValueError)):

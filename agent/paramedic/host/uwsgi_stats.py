@@ -36,8 +36,9 @@ class Stats(Generic[Told]):
         """(the answer (core/master_utils.c), the number of the socket's file it came through, None without one), within
         a total deadline; raises OSError, ValueError, or as `told` does. Whose socket that was is to be proven.
         """
-        data, through = _ask(address, deadline_s)
-        if self._last is None or self._last[0] != data:
+        last = self._last[0] if self._last else b""
+        data, through = _ask(address, deadline_s, last)
+        if self._last is None or last != data:
             self._last = (data, self._told(_document(data)))
         return self._last[1], through
 
@@ -48,21 +49,25 @@ def fetch_stats(address: str) -> tuple[dict[str, Any], int | None]:
     return _document(data), through
 
 
-def _ask(address: str, deadline_s: float) -> tuple[bytearray, int | None]:
-    """The master serves it synchronously: ask at once, read to the end, never keep the connection."""
+def _ask(address: str, deadline_s: float, last: bytes | bytearray = b"") -> tuple[bytearray, int | None]:
+    """The master serves it synchronously: ask at once, read to the end, never keep the connection. What is the `last`
+    answer again is a whole one.
+    """
     until = clock.monotonic() + deadline_s
     data = bytearray()
     client, through = _connect(address, until)
-    with client:
-        while True:
-            hurry(client, until)
-            part = client.recv(65536)
-            if not part:
-                break
-            data += part
+    try:
+        while (part := _part(client, until)) and (data := data + part) != last:
             if len(data) > MAX_BYTES:
                 raise ValueError("the answer is too large")
+    finally:
+        client.close()
     return data, through
+
+
+def _part(client: socket.socket, until: float) -> bytes:
+    hurry(client, until)
+    return client.recv(65536)
 
 
 def _document(data: bytearray) -> dict[str, Any]:
