@@ -24,7 +24,7 @@ from paramedic.incident import Key
 from paramedic.journal import Journal, Recorder, as_json, recall_windows
 from paramedic.mind import Mind, adopted, book_of, intent, recalled, reported
 from paramedic.model.facts import Facts, Known
-from paramedic.model.record import Act, Attempt, Incident, Orders, Report, Status, Truth
+from paramedic.model.record import Act, Attempt, Incident, Report, Status, Truth
 from paramedic.model.stack import Mode, Settings
 from paramedic.model.supervision import ProgramReading
 from paramedic.rulebook import Rulebook
@@ -60,7 +60,8 @@ class Cycle:
         self.sensors = Sensors(settings.stack, self._held, settings.state_dir)
         self.preparation = Preparation(settings, self.proc)
         self._begin = begin
-        self._zone, self._host = clock.local_zone(), os.uname().nodename
+        is_observing = settings.mode is Mode.OBSERVE
+        self._stance = Stance(is_observing, settings.interval_s, clock.local_zone(), os.uname().nodename, orders.NONE)
         self._boot_id = self.proc.boot_id()
         self.known = _known(journal, self._boot_id)
         self.mind = self._recall()
@@ -71,7 +72,7 @@ class Cycle:
 
     def run_pass(self) -> Passed:
         """One pass."""
-        is_suspect = any(subject.kind == "host" for _, subject in self.mind.rules)
+        is_suspect = "host" in [subject.kind for _, subject in self.mind.rules]
         try:
             sample = self.sensors.read(self.known, is_suspect)
         finally:
@@ -132,9 +133,8 @@ class Cycle:
 
     def stance(self, facts: Facts) -> Stance:
         """How the agent stands to `facts`: observing, ordered to pause, where and how often it looks."""
-        is_observing = self.settings.mode is Mode.OBSERVE
-        ordered: Orders = orders.read(self.settings.state_dir, facts.wall, facts.monotonic, self._boot_id)
-        return Stance(is_observing, self.settings.interval_s, self._zone, self._host, ordered)
+        ordered = orders.read(self.settings.state_dir, facts.wall, facts.monotonic, self._boot_id)
+        return self._stance if ordered is orders.NONE else replace(self._stance, orders=ordered)
 
     def reload(self, force: bool = False) -> None:
         """Take over policy files that changed, all of them or none; what did not change keeps its states."""
@@ -167,7 +167,7 @@ class Cycle:
     def _record(self, thought: Thought, facts: Facts) -> list[tuple[Act, Attempt]]:
         """All of it in one transaction, intents before anything is begun; where it fails nothing was thought."""
         is_new = thought.judged or thought.changed or thought.held or thought.acts
-        if not is_new and _moments(thought.mind) == _moments(self.mind):
+        if not is_new and (thought.mind.slots == self.mind.slots or _moments(thought.mind) == _moments(self.mind)):
             return []
         return self.journal.durably(lambda: self._write(thought, facts))
 

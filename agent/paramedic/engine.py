@@ -60,8 +60,8 @@ class Thought:
 
 def think(mind: Mind, book: Book, facts: Facts, past: Past, stance: Stance) -> Thought:
     """One pass over `facts`."""
-    attempts = tuple(verify.judge(attempt, facts) for attempt in mind.attempts)
-    judged = tuple(new for new, old in zip(attempts, mind.attempts, strict=True) if new is not old)
+    attempts = tuple([verify.judge(attempt, facts) for attempt in mind.attempts])
+    judged = tuple([new for new, old in zip(attempts, mind.attempts, strict=True) if new is not old])
     by_incident = _by_incident(attempts, mind)
     slots, due = schedule.step(book.by_name.values(), mind.slots, facts.wall, stance.zone, stance.host)
     view = View(facts, past)

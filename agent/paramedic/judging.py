@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from paramedic.evaluate import Judge, View, when_gone
 from paramedic.incident import Key
@@ -12,6 +12,7 @@ from paramedic.model.record import Attempt, Phase, RuleState, Truth, Verdict
 from paramedic.track import track
 
 CARRIED_ON_S = 3 * 3600.0
+MOST_ASKED = 64
 QUIET = RuleState()
 _WAITS = ("in flight", "one at a time", "max_targets", "stale sample", "settling")
 
@@ -36,7 +37,7 @@ def look(
     untold: set[Key] = set()
     now = view.facts.monotonic
     maybe = _may_start(book, view)
-    for judge in book.judges:
+    for judge in book.judges if states else [judge for judge in book.judges if judge.policy.name in maybe]:
         policy, starts = judge.policy, judge.starts
         mine, is_asked = states.get(policy.name, {}), policy.at is None or policy.name in due
         is_waited_for = policy.name in book.waited_for
@@ -62,16 +63,23 @@ def look(
     return rules, verdicts, untold
 
 
-def _may_start(book: Book, view: View) -> set[str]:
+def _may_start(book: Book, view: View) -> frozenset[str]:
     """The policies of which the diagnoses alone do not say already that they cannot be true of anything."""
-    maybe: set[str] = set()
-    for kind, judges in book.by_kind.items():
-        told = {found.fields.get("diagnosis") for found in view.facts.of_kind(kind)}
-        is_open = not all(isinstance(diagnosis, str) for diagnosis in told)
-        for judge in judges:
-            if judge.diagnoses is None or is_open or not judge.diagnoses.isdisjoint(told):
-                maybe.add(judge.policy.name)
+    told = frozenset(view.facts.told)
+    maybe = book.asked.get(told)
+    if maybe is None:
+        if len(book.asked) >= MOST_ASKED:
+            book.asked.clear()
+        maybe = book.asked[told] = frozenset(_starting(book, told))
     return maybe
+
+
+def _starting(book: Book, told: Collection[tuple[str, str | None]]) -> Iterator[str]:
+    for kind, judges in book.by_kind.items():
+        here = {diagnosis for of_kind, diagnosis in told if of_kind == kind}
+        for judge in judges:
+            if judge.diagnoses is None or None in here or not judge.diagnoses.isdisjoint(here):
+                yield judge.policy.name
 
 
 def skipped_now(book: Book, view: View, due: frozenset[str], rules: Mapping[Key, RuleState]) -> dict[Key, Verdict]:

@@ -40,13 +40,19 @@ class Mind:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The policies in force, compiled once, also by what they watch; `waited_for` are named in some `unless`."""
+    """The policies in force, compiled once, also by what they watch; `waited_for` are named in some `unless`.
+
+    `asked` are those that may be true, by the diagnoses that there are: in nearly every pass the same.
+    """
 
     judges: tuple[Judge, ...]
     by_name: Mapping[str, Policy]
     needed: Mapping[str, tuple[Window, ...]]
     waited_for: frozenset[str] = frozenset()
     by_kind: Mapping[str, tuple[Judge, ...]] = field(default_factory=dict)
+    asked: dict[frozenset[tuple[str, str | None]], frozenset[str]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def policies(self) -> tuple[Policy, ...]:

@@ -16,6 +16,7 @@ MAX_BYTES = 256 * 1024
 FOREVER_S = 3600.0
 PATIENCE_S = 5.0
 LONGEST_S = 30 * 86400.0
+NONE = Orders()
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
@@ -30,10 +31,13 @@ def read(state_dir: str, wall: float, monotonic: float, boot_id: str) -> Orders:
     Orders that cannot be read are a pause: nobody knows whether somebody ordered one.
     """
     try:
+        os.stat(path_of(state_dir))
         document = _load(state_dir)
         pause = document.get("pause")
         acknowledged = {str(name): str(why) for name, why in document.get("acknowledged", {}).items()}
         return Orders(_pause(pause, wall, monotonic, boot_id) if pause else None, acknowledged)
+    except FileNotFoundError:
+        return NONE
     except UNREADABLE as error:
         why = f"{path_of(state_dir)} cannot be read ({error}); paramedic resume writes it anew"
         return Orders(Pause(why, wall, wall + FOREVER_S))

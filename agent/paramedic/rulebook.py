@@ -118,7 +118,7 @@ class Rulebook:
         return [path for path, *_ in self._seen]
 
     def _fingerprint(self) -> Fingerprint:
-        return tuple(sorted(_mark(path) for folder in self._folders for path in self._files_in(folder)))
+        return tuple([_mark(path) for folder in self._folders for path in self._files_in(folder)])
 
     def _files_in(self, folder: str) -> list[str]:
         """As `_listed`; a folder that has not changed for seconds holds the same names as when it was listed.

@@ -233,16 +233,20 @@ class Windows:
 
     def take(self, facts: Facts) -> None:
         """The readings of one pass. Subjects that were not seen for longer than their windows are forgotten."""
+        seen = 0
         for kind, needed in self._needed.items():
             if not needed:
                 continue
             for found in facts.of_kind(kind):
+                seen += 1
                 rings = self._rings_of(found.subject)
                 for looked in needed:
                     value = found.fields.get(looked[0])
                     if value is None or isinstance(value, str):
                         value = unknown(f"{looked[0]} was not read")
                     rings[looked].take(facts.monotonic, value)
+        if seen == len(self._rings):
+            return
         gone = [subject for subject in self._rings if subject not in facts.subjects]
         for subject in [one for one in gone if _is_over(self._rings[one], facts)]:
             del self._rings[subject]

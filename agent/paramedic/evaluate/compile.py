@@ -178,6 +178,9 @@ def _comparison(condition: Comparison) -> Test:
     compare = _COMPARE[condition.op]
     if isinstance(condition.left, FieldRef) and condition.left.factor == 1.0 and isinstance(condition.right, Quantity):
         return _plain(condition.left.path, compare, condition.right.value)
+    mine, theirs = condition.left, condition.right
+    if isinstance(mine, FieldRef) and mine.factor == 1.0 and isinstance(theirs, FieldRef):
+        return _beside(mine.path, compare, theirs.path, theirs.factor)
     left = reader(condition.left)
     right = _constant(condition.right.value) if isinstance(condition.right, Quantity) else reader(condition.right)
 
@@ -198,6 +201,18 @@ def _plain(path: str, compare: Callable[[float, float], bool], limit: float) -> 
         if value is None or isinstance(value, Unknown | str):
             return None
         return compare(value, limit)
+
+    return test
+
+
+def _beside(path: str, compare: Callable[[float, float], bool], other: str, factor: float) -> Test:
+    """The next commonest: of two fields of one subject."""
+
+    def test(found: SubjectFacts, _view: View) -> bool | None:
+        mine, theirs = found.fields.get(path), found.fields.get(other)
+        if mine is None or isinstance(mine, Unknown | str) or theirs is None or isinstance(theirs, Unknown | str):
+            return None
+        return compare(mine, factor * theirs)
 
     return test
 

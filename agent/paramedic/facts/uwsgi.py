@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 from paramedic.model.facts import Finding, Known, Subject, SubjectFacts, Unknown, Value, unknown
 from paramedic.model.readings import MemoryReading, Unreadable, UwsgiBlind, UwsgiGone, UwsgiReading, WorkerReading
@@ -11,6 +13,7 @@ from paramedic.model.vocabulary import DIAGNOSES, OK
 
 _STATUSES = {"idle": "idle", "busy": "busy", "cheap": "cheap", "pause": "pause"}
 Instance = UwsgiReading | UwsgiBlind | UwsgiGone | Unreadable
+_AGE = WorkerReading._fields.index("age_s")
 WORKERS = frozenset(("uwsgi.worker",))
 _NO_BASELINE, _SPAWNING = Unknown("no baseline since its start yet"), Unknown("it is being spawned")
 
@@ -62,11 +65,18 @@ def _answering(subject: Subject, reading: UwsgiReading, known: Known, wall: floa
     workers = [worker for worker in reading.workers if worker.status != "cheap"]
     own = [_worker(subject, worker, known) for worker in workers]
     found = _diagnose(reading, workers, known, wall)
-    statuses = [worker.status for worker in workers]
+    statuses, boot, accepting, requests, respawns, harakiris = [], 0.0, 0, 0, 0, 0
+    for worker in workers:
+        statuses.append(worker.status)
+        boot = max(boot, worker.startup_s)
+        accepting += worker.accepting
+        requests += worker.requests
+        respawns += worker.respawns
+        harakiris += worker.harakiris
     fields: dict[str, Value] = {
         "diagnosis": found[0] if found else OK,
         "workers": len(workers),
-        "accepting": sum([worker.accepting for worker in workers]),
+        "accepting": accepting,
         "busy": statuses.count("busy"),
         "idle": statuses.count("idle"),
         "listen_queue": reading.listen_queue,
@@ -75,10 +85,10 @@ def _answering(subject: Subject, reading: UwsgiReading, known: Known, wall: floa
         "uss": _total(own, "uss"),
         "baseline_uss": _total(own, "baseline_uss"),
         "uptime": reading.uptime_s,
-        "boot": max([worker.startup_s for worker in workers], default=0.0),
-        "requests": sum([worker.requests for worker in workers]),
-        "respawns": sum([worker.respawns for worker in workers]),
-        "harakiris": sum([worker.harakiris for worker in workers]),
+        "boot": boot,
+        "requests": requests,
+        "respawns": respawns,
+        "harakiris": harakiris,
     }
     findings = (Finding(found[0], subject, found[1], DIAGNOSES[found[0]].repair),) if found else ()
     return [SubjectFacts(subject, fields, findings, reading=reading, identity=reading.master), *own]
@@ -121,16 +131,26 @@ def _total(workers: list[SubjectFacts], path: str) -> Value:
 
 
 def _worker(parent: Subject, worker: WorkerReading, known: Known) -> SubjectFacts:
-    identity, memory, rss, baseline = worker.identity, worker.memory, worker.rss_bytes, None
-    if identity is not None:
-        baseline = known.baselines.get(identity)
+    identity, age = worker.identity, worker.age_s
+    baseline = known.baselines.get(identity) if identity is not None else None
+    fields = {**_fields(worker[:_AGE], worker[_AGE + 1 :], baseline), "age": _SPAWNING if age is None else age}
+    return SubjectFacts(_subject(parent.name, worker.id), fields, parent=parent, identity=identity)
+
+
+@functools.lru_cache(maxsize=128)  # of a busy one nothing comes again
+def _fields(before: tuple[Any, ...], after: tuple[Any, ...], baseline: int | None) -> Mapping[str, Value]:
+    """Those of a worker, which are the same from pass to pass while it does nothing, but for its age; from its reading
+    before and after that.
+    """
+    worker = WorkerReading._make((*before, None, *after))
+    memory, rss = worker.memory, worker.rss_bytes
     fields: dict[str, Value] = {
         "rss": unknown(rss.reason) if isinstance(rss, Unreadable) else rss,
         "baseline_uss": _NO_BASELINE if baseline is None else baseline,
         "requests": worker.requests,
         "status": _STATUSES.get(worker.status, "signal"),
         "accepting": "yes" if worker.accepting else "no",
-        "age": _SPAWNING if worker.age_s is None else worker.age_s,
+        "age": _SPAWNING,
         "exceptions": worker.exceptions,
         "harakiris": worker.harakiris,
         "respawns": worker.respawns,
@@ -140,7 +160,7 @@ def _worker(parent: Subject, worker: WorkerReading, known: Known) -> SubjectFact
         fields["pss"], fields["uss"], fields["swap"] = memory.pss_bytes, memory.uss_bytes, memory.swap_bytes
     else:
         fields["pss"] = fields["uss"] = fields["swap"] = unknown(memory.reason)
-    return SubjectFacts(_subject(parent.name, worker.id), fields, parent=parent, identity=identity)
+    return fields
 
 
 @functools.lru_cache(maxsize=1024)

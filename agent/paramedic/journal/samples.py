@@ -27,6 +27,7 @@ BLOCK_S = 60.0
 MOST_WAITING = 12
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 ABSENT, AGED, CONSTANT = "~absent", "~aged", "="
+_AGES = ("age", "uptime")  # a subject has one of them at most
 FAST = 3  # of zlib: a sixth larger than its usual 6, in a third of the time
 Document = dict[str, Any]
 Row = tuple[object, ...]
@@ -35,11 +36,20 @@ Row = tuple[object, ...]
 class Stretch:
     """One subject through passes without a gap, with the same fields and the same beside them: a row for each pass."""
 
-    __slots__ = ("begins", "beside", "paths", "rows")
+    __slots__ = ("_aged_at", "begins", "beside", "paths", "rows")
 
     def __init__(self, begins: int, paths: tuple[str, ...], beside: Beside) -> None:
         self.begins, self.paths, self.beside = begins, paths, beside
         self.rows: list[Row] = []
+        self._aged_at = next((at for at, path in enumerate(paths) if path in _AGES), -1)
+
+    def add(self, found: SubjectFacts, up_s: float) -> None:
+        """Its values in one more pass; an age that follows from its start is AGED."""
+        row, identity, at, rows = [*found.fields.values()], found.identity, self._aged_at, self.rows
+        if identity is not None and at >= 0 and row[at] == age_s(identity, up_s):
+            row[at] = AGED
+        told = tuple(row)
+        rows.append(rows[-1] if rows and rows[-1] == told else told)
 
 
 class Block:
@@ -68,11 +78,11 @@ class Block:
             if stretches is None:
                 stretches = told[subject] = []
             last = stretches[-1] if stretches else None
-            beside, paths, row = beside_of(found), tuple(found.fields), _row(found, up_s)
+            beside, paths = beside_of(found), tuple(found.fields)
             goes_on = last is not None and last.begins + len(last.rows) == at
             if last is None or not goes_on or last.paths != paths or last.beside != beside:
                 stretches.append(last := Stretch(at, paths, beside))
-            last.rows.append(last.rows[-1] if last.rows and last.rows[-1] == row else row)
+            last.add(found, up_s)
 
     def packed(self) -> bytes:
         """All of it, compressed."""
@@ -87,22 +97,10 @@ class Block:
 def _up_s(facts: Facts) -> float:
     """How long the host had been up, by the age of the first process that has one; 0 without any."""
     for found in facts.subjects.values():
-        age = found.fields.get(_age_of(found), None)
+        age = found.fields.get("age", found.fields.get("uptime"))
         if found.identity is not None and isinstance(age, float):
             return round(age + found.identity.start_ticks / USER_HZ, 2)
     return 0.0
-
-
-def _row(found: SubjectFacts, up_s: float) -> Row:
-    """Its values; an age that follows from its start is AGED."""
-    path, identity = _age_of(found), found.identity
-    if identity is None or found.fields.get(path) != age_s(identity, up_s):
-        return tuple(found.fields.values())
-    return tuple({**found.fields, path: AGED}.values())
-
-
-def _age_of(found: SubjectFacts) -> str:
-    return "age" if "age" in found.fields else "uptime"
 
 
 def _columns(stretches: Sequence[Stretch], count: int) -> dict[str, object]:
@@ -187,7 +185,7 @@ def _decoded(path: str, column: list[Any], count: int) -> list[Any]:
 
 def _tell_ages(table: Document, up: Sequence[float]) -> None:
     """In the place of AGED, from its start."""
-    for path in ("age", "uptime"):
+    for path in _AGES:
         if AGED in table.get(path, ()):
             told = zip(table[path], table[ID], up, strict=True)
             table[path] = [age_s(Identity(*one), up_s) if age == AGED else age for age, one, up_s in told]

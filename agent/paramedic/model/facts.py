@@ -92,7 +92,10 @@ def _name(one: SubjectFacts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All subjects of one pass; `monotonic` is the age of the evidence, not of the reasoning."""
+    """All subjects of one pass; `monotonic` is the age of the evidence, not of the reasoning.
+
+    `told` are the diagnoses that there are, by kind; None where there is a subject without one that is known.
+    """
 
     monotonic: float
     wall: float
@@ -101,14 +104,17 @@ class Facts:
     _by_parent: dict[tuple[Subject, str], list[SubjectFacts]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
+    told: set[tuple[str, str | None]] = field(init=False, repr=False, compare=False, default_factory=set)
 
     def __post_init__(self) -> None:
         """Index once: a pass asks for every kind once for each policy."""
-        by_kind, by_parent = self._by_kind, self._by_parent
+        by_kind, by_parent, told = self._by_kind, self._by_parent, self.told
         for found in self.subjects.values():
-            by_kind.setdefault(found.subject.kind, []).append(found)
+            kind, diagnosis = found.subject.kind, found.fields.get("diagnosis")
+            by_kind.setdefault(kind, []).append(found)
+            told.add((kind, diagnosis if isinstance(diagnosis, str) else None))
             if found.parent is not None:
-                by_parent.setdefault((found.parent, found.subject.kind), []).append(found)
+                by_parent.setdefault((found.parent, kind), []).append(found)
         for listed in by_kind.values():
             if len(listed) > 1:
                 listed.sort(key=_name)
