@@ -6,20 +6,26 @@ Each error is one sentence: file:line:col: cannot ...: because; what to do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import re
 import sys
 
 from paramedic.cli.common import policies_of, settings_at
 from paramedic.expect import near
 from paramedic.host.proc import Proc
+from paramedic.host.texts import read_text
 from paramedic.model.policy import Policy
-from paramedic.model.stack import Settings
+from paramedic.model.stack import Settings, Stack
 from paramedic.policy.load import PolicyErrors
 from paramedic.policy.reference import reference
 from paramedic.policy.schema import json_schema
 from paramedic.sense.host import Sensors
 from paramedic.settings import SettingsError
+
+MOST_BYTES = 1 << 20
+_SECTION = re.compile(r"^[ \t]*\[([^\]\n]+)\]", re.MULTILINE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         settings = settings_at(arguments.config)
         errors += Sensors(settings.stack, Proc()).unreadable_confs()
+        errors += _swapped(settings.stack)
         errors += _unusable_notify(settings)
         watched = [f"uwsgi:{e.name}" for e in settings.stack.uwsgi]
         watched += [f"supervisor:{e.name}" for e in settings.stack.supervisor]
@@ -69,6 +76,21 @@ def _unknown_instances(settings: Settings, policies: tuple[Policy, ...]) -> list
         for policy, name in named
         if name not in known
     ]
+
+
+def _swapped(stack: Stack) -> list[str]:
+    """An ini and a conf in each other's place: each reads as one that says nothing."""
+    named = [(entry.ini, "uwsgi", f"stack.uwsgi.{entry.name}.ini") for entry in stack.uwsgi]
+    named += [(entry.conf, "supervisord", f"stack.supervisor.{entry.name}.conf") for entry in stack.supervisor]
+    found = []
+    for path, section, place in named:
+        other = "supervisord" if section == "uwsgi" else "uwsgi"
+        with contextlib.suppress(OSError, ValueError):  # what cannot be read is told already
+            sections = set(_SECTION.findall(read_text(path, MOST_BYTES)))
+            if section not in sections and other in sections:
+                why = f"it has a section [{other}] and none [{section}]"
+                found.append(f"{path}:1:1: cannot use it as {place}: {why}; write the path of the other file there")
+    return found
 
 
 def _unusable_notify(settings: Settings) -> list[str]:
