@@ -112,6 +112,11 @@ def test_what_does_not_matter_is_not_told(change: dict[str, Any], options: list[
     assert told(conf(**change)) == options
 
 
+def test_a_touch_file_is_not_moved_into_tmp_again() -> None:
+    found = advise(conf(ini="/tmp/app/uwsgi.ini", chain_reload="/tmp/app/reload"), "2.0.30")
+    assert [one.line for one in found] == ["touch-chain-reload = /var/lib/web/reload"]
+
+
 @pytest.mark.parametrize(
     ("address", "who"),
     [

@@ -94,7 +94,9 @@ def _cleaned(conf: UwsgiConf, option: str, watched: tuple[str, ...]) -> Advice |
     name = next((name for name in watched if name.startswith(CLEANED)), None)
     if name is None or conf.is_open(option):
         return None
-    moved = f"{conf.ini.rpartition('/')[0]}/{name.rpartition('/')[2]}"
+    folder = conf.ini.rpartition("/")[0]
+    safe = f"/var/lib/{conf.name}" if f"{folder}/".startswith(CLEANED) else folder
+    moved = f"{safe}/{name.rpartition('/')[2]}"
     why = f"{name} lies where old files are cleaned away, and its deletion triggers a reload as a touch does"
     return Advice(option, why, f"{option} = {moved}")
 
