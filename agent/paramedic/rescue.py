@@ -76,7 +76,7 @@ def _read(path: str, proc: Proc, relay: bool) -> SocketReading | Unreadable:
     first: SocketReading | Unreadable | None = None
     for name in dict.fromkeys((path, real, alias)):
         try:
-            found = SocketSensor(SocketEntry("rescue", name, relay), proc).read(None, unix_diag.listeners())
+            found = SocketSensor(SocketEntry("rescue", name, relay), proc).read(None, lambda _: unix_diag.listeners())
         except OSError as error:
             found = Unreadable(f"cannot look at {name}: {error.strerror}")
         if isinstance(found, SocketReading) and found.owner is not None:

@@ -55,11 +55,11 @@ def test_they_are_told_apart_and_a_strangers_does_not_answer_for_a_dead_one(twin
         found = {one.name: one.file_inode for one in unix_diag.listeners()}
         assert found[str(ours)] == files.number(ours.stat()) != found[str(theirs)]
         sensor = SocketSensor(SocketEntry("app", str(ours)), Proc())
-        alive = sensor.read(None, unix_diag.listeners())
+        alive = sensor.read(None, lambda _: unix_diag.listeners())
         assert isinstance(alive, SocketReading)
         assert alive.listening_inode == alive.path.inode
         own.close()
-        dead = sensor.read(None, unix_diag.listeners())
+        dead = sensor.read(None, lambda _: unix_diag.listeners())
         assert isinstance(dead, SocketReading | Unreadable)
         assert isinstance(dead, Unreadable) or (dead.owner, dead.at_path) == (None, None)
 

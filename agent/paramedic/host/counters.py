@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Mapping
 
-MOST_DIGITS, MOST_BLANKS = 20, 40
+MOST_DIGITS = 20
 
 
 def counter(table: str, name: str) -> int | None:
     """The whole number behind `name` or `name:` at the start of a line; None where there is none."""
-    for mark in (f"{name}:", f"{name} "):
-        is_first = table.startswith(mark)
-        start = 0 if is_first else table.find(f"\n{mark}") + 1
-        if is_first or start:
-            words = table[start + len(mark) : start + len(mark) + MOST_BLANKS + MOST_DIGITS].partition("\n")[0].split()
-            return whole(words[0]) if words else None
-    return None
+    first, later = _lines(name)
+    found = later.search(table) or first.match(table)
+    return int(found[1]) if found else None
+
+
+@functools.lru_cache(maxsize=64)
+def _lines(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The line of a name, as the first of a table and as a later one: with a text to begin with the search is quick."""
+    line = rf"{re.escape(name)}(?::[ \t]*|[ \t]+)(\d{{1,{MOST_DIGITS}}})(?!\S)"
+    return re.compile(line, re.ASCII), re.compile(rf"\n{line}", re.ASCII)
 
 
 def whole(word: str) -> int | None:

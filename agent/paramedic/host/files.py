@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import socket
 import stat
@@ -44,12 +45,17 @@ def look(path: str) -> PathReading:
 
 def keep_folder(path: str) -> str:
     """Where the keep-link of the socket at `path` lives: beside it, so that it is on the same mount."""
-    return f"{os.path.dirname(path)}/.paramedic-{os.geteuid()}"
+    return os.path.dirname(_keep_link(path, os.geteuid()))
 
 
 def keep_link(path: str) -> str:
     """The name of the keep-link of the socket at `path`."""
-    return f"{keep_folder(path)}/{os.path.basename(path)}"
+    return _keep_link(path, os.geteuid())
+
+
+@functools.lru_cache(maxsize=64)
+def _keep_link(path: str, uid: int) -> str:
+    return f"{os.path.dirname(path)}/.paramedic-{uid}/{os.path.basename(path)}"
 
 
 def refresh_link(source: str, target: str, inode: int) -> None:

@@ -29,7 +29,7 @@ def with_sockets(found: Found, cleaned: Cleaners, proc: Proc) -> Found:
             notes.append(f"{readable(path)}: its name cannot be written into a configuration")
             continue
         try:
-            reading = SocketSensor(SocketEntry(name, path), proc).read(None, seen)
+            reading = SocketSensor(SocketEntry(name, path), proc).read(None, lambda _: seen)
         except OSError as error:
             notes.append(f"{path}: cannot look at it: {error.strerror}")
             continue

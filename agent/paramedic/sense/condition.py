@@ -172,7 +172,9 @@ def owner_of(conf: SupervisorConf, owner: tuple[int, int]) -> tuple[int, int]:
 
     Only root can give it to another user, and others only to groups that they are in.
     """
-    user, _, group = (conf.socket_owner or "").partition(":")
+    if not conf.socket_owner:
+        return owner
+    user, _, group = conf.socket_owner.partition(":")
     uid, gid = owner
     with contextlib.suppress(KeyError, OverflowError):
         if user and owner[0] == 0:

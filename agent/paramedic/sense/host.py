@@ -6,12 +6,12 @@ import functools
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
-from paramedic.host import clock, files, inodes, recipe, unix_diag
+from paramedic.host import clock, inodes, recipe, unix_diag
 from paramedic.host.children import MOST_HELD
 from paramedic.host.proc import Proc, readable
-from paramedic.host.processes import walk
+from paramedic.host.processes import Row, walk
 from paramedic.host.unix_diag import Listener
 from paramedic.host.uwsgi_stats import DEADLINE_S
 from paramedic.model.facts import Known, SupervisorKnown
@@ -33,6 +33,7 @@ Workers = dict[str, Instance]
 Daemons = dict[str, SupervisorReading | Unreadable]
 Sockets = dict[str, SocketReading | Unreadable]
 Reading = TypeVar("Reading")
+Given = ParamSpec("Given")
 _NEVER_SEEN = SupervisorKnown()
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Sensors:
         self._dumped = ()
         uwsgi, supervisor, sockets = self._read_processes(known, now)
         masters = self._living_masters(uwsgi, supervisor)
-        host = self._guarded("memory", lambda: self.memory.read(masters, now, is_suspect or self._thorough))
+        host = self._guarded("memory", self.memory.read, masters, now, is_suspect or self._thorough)
         return Sample(now, wall, host, uwsgi, supervisor, sockets)
 
     def _read_processes(self, known: Known, now: float) -> tuple[Workers, Daemons, Sockets]:
@@ -116,15 +117,11 @@ class Sensors:
 
     def _read_socket(self, name: str, known: Known, now: float) -> SocketReading | Unreadable:
         sensor = self.sockets[name]
-        return self._guarded(
-            name, lambda: sensor.read(known.sockets.get(name), self._known_to_listen(sensor.entry.path), now)
-        )
+        return self._guarded(name, sensor.read, known.sockets.get(name), self._known_to_listen, now)
 
-    def _known_to_listen(self, path: str) -> Sequence[Listener]:
-        """The last dump, or a new one where it does not know what stands at the path now."""
-        inode = files.look(path).inode
-        is_known = inode and any(one.file_inode == inode for one in self._dumped)
-        return self._dumped if is_known else self._dump()
+    def _known_to_listen(self, inode: int) -> Sequence[Listener]:
+        """The last dump, or a new one where it does not know the file with this number."""
+        return self._dumped if inode and inode in [one.file_inode for one in self._dumped] else self._dump()
 
     def _dump(self) -> Sequence[Listener]:
         self._dumped = unix_diag.listeners()
@@ -132,27 +129,27 @@ class Sensors:
 
     def _ask_supervisor(self, name: str, known: Known, now: float) -> Asking | SupervisorReading | Unreadable:
         kept, sensor = known.supervisors.get(name, _NEVER_SEEN), self.supervisor[name]
-        return _tried(name, lambda: sensor.ask(kept, self._dump, lambda: walk(self.proc), now))
+        return _tried(name, sensor.ask, kept, self._dump, self._walk, now)
 
     def _hear(
         self, name: str, asking: Asking | SupervisorReading | Unreadable, known: Known, now: float
     ) -> SupervisorReading | Unreadable:
+        """What it says, or, where it ended since it was asked, what is left of it."""
         kept, sensor = known.supervisors.get(name, _NEVER_SEEN), self.supervisor[name]
+        found = self._guarded(name, sensor.hear, asking, kept, now)
+        if isinstance(found, SupervisorReading) and found.rpc is JUST_ENDED:
+            return self._guarded(name, sensor.read, kept, self._dump, self._walk, now)
+        return found
 
-        def hear() -> SupervisorReading | Unreadable:
-            """What it says, or, where it ended since it was asked, what is left of it."""
-            found = sensor.hear(asking, kept, now)
-            has_ended = isinstance(found, SupervisorReading) and found.rpc is JUST_ENDED
-            return sensor.read(kept, self._dump, lambda: walk(self.proc), now) if has_ended else found
-
-        return self._guarded(name, hear)
+    def _walk(self) -> list[Row]:
+        return walk(self.proc)
 
     def unreadable_confs(self) -> list[str]:
         """Every ini and conf of the stack that cannot be used, one sentence each."""
-        now, look = clock.monotonic(), functools.partial(walk, self.proc)
+        now = clock.monotonic()
         reads: list[tuple[str, Callable[[], object]]] = [(one.entry.ini, one.conf) for one in self.uwsgi.values()]
         for daemon in self.supervisor.values():
-            reads.append((daemon.entry.conf, functools.partial(daemon.conf_as_it_runs, look, now)))
+            reads.append((daemon.entry.conf, functools.partial(daemon.conf_as_it_runs, self._walk, now)))
         found: list[str] = []
         for path, read in reads:
             try:
@@ -165,11 +162,13 @@ class Sensors:
         """All of them, asked since monotonic `began`, share one patience: others wait while one says nothing."""
         sensor, patience_s = self.uwsgi[name], max(SHORT_S, DEADLINE_S - (clock.monotonic() - began))
         others = {one.master for other, one in known.uwsgis.items() if other != name}
-        return self._guarded(name, lambda: sensor.read(self._rollups, known.uwsgis.get(name), others, patience_s))
+        return self._guarded(name, sensor.read, self._rollups, known.uwsgis.get(name), others, patience_s)
 
-    def _guarded(self, name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
+    def _guarded(
+        self, name: str, read: Callable[Given, Reading | Unreadable], *given: Given.args, **named: Given.kwargs
+    ) -> Reading | Unreadable:
         """As `_tried`; what cannot be read is told once."""
-        found = _tried(name, read)
+        found = _tried(name, read, *given, **named)
         why = found.reason if isinstance(found, Unreadable) else ""
         if why and self._said.get(name) != why:
             log.warning("cannot read %s: %s", name, why)
@@ -177,10 +176,12 @@ class Sensors:
         return found
 
 
-def _tried(name: str, read: Callable[[], Reading | Unreadable]) -> Reading | Unreadable:
+def _tried(
+    name: str, read: Callable[Given, Reading | Unreadable], *given: Given.args, **named: Given.kwargs
+) -> Reading | Unreadable:
     """What a sensor reads of strangers must not end the agent: whatever it raises is unreadable, with its name."""
     try:
-        return read()
+        return read(*given, **named)
     except PermissionError as error:
         return Unreadable(f"not allowed to read {error.filename or name} as this user")
     except Exception as error:

@@ -34,24 +34,26 @@ class Rollups:
         self._denied: set[Identity] = set()
 
     def refresh(self, resident: Mapping[Identity, int], now: float) -> None:
-        """Read the next few of `resident` (identity -> RSS now); forget those that are not in it."""
+        """Read the next few of `resident` (identity -> RSS now); forget those that are not in it. What grew or shrank
+        by more than a tenth since it was read comes first.
+        """
         if self._read.keys() - resident.keys():
             self._read = {identity: kept for identity, kept in self._read.items() if identity in resident}
         self._denied &= resident.keys()
-        unread = [one for one in resident if one not in self._read and one not in self._denied]
+        unread, grown = [], set()
+        for one, rss_bytes in resident.items():
+            kept = self._read.get(one)
+            if kept is None:
+                unread.append(one)
+            elif abs(rss_bytes - kept[1]) > GROWN * kept[1]:
+                grown.add(one)
         if unread:
-            self._take(unread, resident, self._new_s, now)
-        grown = {one for one, rss in resident.items() if self._has_changed(one, rss)}
+            self._take([one for one in unread if one not in self._denied], resident, self._new_s, now)
         earned_s = self._each_look_s if grown else min(self._each_look_s, self._share * (now - self._looked_at))
         self._looked_at = now
         self._left_s = min(self._left_s + earned_s, self._each_look_s)
         if self._left_s > 0 and self._read:
             self._left_s -= self._take(self._by_urgency(grown, now), resident, self._left_s, now)
-
-    def _has_changed(self, one: Identity, rss_bytes: int) -> bool:
-        """Whether it grew or shrank by more than a tenth since it was read."""
-        kept = self._read.get(one)
-        return kept is not None and abs(rss_bytes - kept[1]) > GROWN * kept[1]
 
     def _take(self, wanted: Sequence[Identity], resident: Mapping[Identity, int], budget_s: float, now: float) -> float:
         """Read one after the other until the budget is used up; what it took."""

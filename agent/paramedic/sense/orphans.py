@@ -28,7 +28,7 @@ class Orphans:
         self, known: SupervisorKnown, conf: SupervisorConf, daemon: Identity | None, owned: Set[Identity | None]
     ) -> tuple[OrphanReading, ...]:
         """Those that live, and that no living daemon calls its own: `owned` are the programs of this one."""
-        if not (known.strays or self._unclaimed) and all(child.identity in owned for child in known.children):
+        if not (known.strays or self._unclaimed or [one for one in known.children if one.identity not in owned]):
             return ()
         recorded = dict.fromkeys((*known.children, *known.strays, *self._unclaimed))
         return tuple(self._orphan(child, conf, daemon) for child in recorded if self._is_one(child, owned))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from paramedic.host import files
 from paramedic.host.proc import Proc
@@ -15,6 +15,7 @@ from paramedic.model.supervision import SocketReading
 from paramedic.sense import path as at
 
 IN_TREE_FOR_S = 60.0
+Listeners = Callable[[int], Sequence[Listener]]
 
 
 class SocketSensor:
@@ -27,9 +28,12 @@ class SocketSensor:
         self._in_tree: tuple[object, float] = (None, 0.0)
         self._well: tuple[object, SocketReading] | None = None
 
-    def read(self, known: SocketKnown | None, seen: Sequence[Listener], now: float = 0.0) -> SocketReading | Unreadable:
-        """What is known of it at monotonic `now`; raises OSError where its folder may not be looked into."""
+    def read(self, known: SocketKnown | None, listeners: Listeners, now: float = 0.0) -> SocketReading | Unreadable:
+        """What is known of it at monotonic `now`; raises OSError where its folder may not be looked into. `listeners`
+        tells those that listen, with the one of a file that stands there.
+        """
         path = files.look(self.entry.path)
+        seen = listeners(path.inode)
         stands = (path, known, seen, at.kept_inode(self.entry.path), at.folder_of(self.entry.path))
         if self._well is not None and self._well[0] == stands and self._still_serves(self._well[1], now):
             return self._well[1]

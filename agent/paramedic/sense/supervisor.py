@@ -272,7 +272,7 @@ class SupervisorSensor:
         barred = self._access.denied(reading, now)
         if daemon is None or conf.socket is None or not isinstance(rpc, RpcReading):
             return reading._replace(rpc=rpc, silence=silence, orphans=orphans, denied=barred)
-        named = tuple(with_orphans(program, orphans) for program in programs)
+        named = tuple([with_orphans(program, orphans) for program in programs]) if orphans else programs
         self._must_look = any(p.port_held or p.starts or p.state in ("BACKOFF", "FATAL") for p in named)
         return reading._replace(
             rpc=rpc if named == programs else rpc._replace(programs=named),

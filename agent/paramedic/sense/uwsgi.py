@@ -193,15 +193,16 @@ def resident(readings: Mapping[str, Instance], proc: Proc) -> dict[Identity, int
     found: dict[Identity, int] = {}
     for reading in readings.values():
         if isinstance(reading, UwsgiReading):
-            workers = [w for w in reading.workers if w.apps or w.accepting]
-            found |= {w.identity: w.rss_bytes for w in workers if w.identity and isinstance(w.rss_bytes, int)}
+            for worker in reading.workers:
+                if worker.identity and (worker.apps or worker.accepting) and isinstance(worker.rss_bytes, int):
+                    found[worker.identity] = worker.rss_bytes
         elif isinstance(reading, UwsgiBlind):
             found |= {one: proc.rss_bytes(one.pid) or 0 for one in reading.tree}
     return found
 
 
 def _stamps(files: tuple[str, ...]) -> Stamps:
-    return tuple(_stamp(path) for path in files)
+    return tuple([_stamp(path) for path in files])
 
 
 def _stamp(path: str) -> tuple[int, int, int]:
