@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -338,3 +339,17 @@ def test_damaged_ages_cost_their_block_only(damage: dict[str, object]) -> None:
     whole = zlib.compress(json.dumps(block).encode())
     assert [one.subjects[WEB].fields["uptime"] for one in recorded([whole], 0.0)] == [49.98, 54.98]
     assert list(recorded([zlib.compress(json.dumps(block | damage).encode())], 0.0)) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"wall": 10**400, "subjects": {}},
+        {"wall": 1.0, "monotonic": 10**400, "subjects": {}},
+        {"wall": 1.0, "subjects": {"host": {"memory.available": 10**400}}},
+        {"wall": 1.0, "subjects": {"orphan:main/x@1": {"~id": [1, 2], "rss": -(10**400)}}},
+    ],
+)
+def test_a_number_beyond_all_measure_is_refused_with_that_word(document: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="beyond all measure"):
+        facts_from_json(document)

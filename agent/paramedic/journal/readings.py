@@ -38,6 +38,8 @@ def facts_from_json(document: Mapping[str, Any]) -> Facts:
         for subject, fields in subjects.items():
             _refuse_fields(subject, fields)
         found = {subject: subject_from_json(subject, fields) for subject, fields in subjects.items()}
+    except OverflowError as error:
+        raise ValueError("a number in it is beyond all measure") from error
     except (KeyError, TypeError, AttributeError) as error:
         say = f'it is no sample: write {{"wall": SECONDS, "subjects": {{...}}}} ({type(error).__name__})'
         raise ValueError(say) from error
@@ -52,7 +54,8 @@ def _refuse_fields(subject: Subject, fields: Mapping[str, Any]) -> None:
         if path not in KINDS[subject.kind] and path not in _BESIDE:
             raise ValueError(f'"{path}" is no field of {subject.kind}')
         is_word = path in KINDS[subject.kind] and KINDS[subject.kind][path].dimension == "word"
-        if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, bool) or (is_number and not math.isfinite(float(value))):
             raise ValueError(f"{value!r} is no value of {path}")
         if path[0] != "~" and isinstance(value, str) != is_word and isinstance(value, str | int | float):
             raise ValueError(f"{value!r} is no value of {path}: it is a {'word' if is_word else 'number'}")
