@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramedic.host import clock, inet
 from paramedic.host.daphne_lock import lock_of, stranger_in
@@ -29,7 +29,7 @@ CPU_SHARE = 0.00005
 LONGEST_S = 60.0
 LISTENS_AFTER_S = 2.0
 LISTENS_AGAIN_S = 30.0
-MOST_NAME, MOST_TOLD = 200, 500
+MOST_NAME, MOST_TOLD, MOST_FOLLOWED = 200, 500, 2048
 _PORT_FLAGS = ("-p", "--port", "-b", "--bind", "-e", "--endpoint", "--http", "--http-socket", "--socket")
 # Whose -p is the port of somebody else, or of a container.
 _CLIENTS = frozenset(
@@ -38,6 +38,17 @@ _CLIENTS = frozenset(
 _WANTING = ("STARTING", "RUNNING", "BACKOFF", "FATAL")
 _NEVER: tuple[Identity | None, tuple[int, ...], float] = (None, (), -math.inf)
 _NOT_FOUND = re.compile(r"can't find command '([^'/]+)'")
+
+
+class _Well(NamedTuple):
+    """A program that is well: what it `stands` on, `until` when (monotonic) that counts, and who was `listening` then,
+    None where that does not matter.
+    """
+
+    stands: tuple[object, ...]
+    until: float
+    listening: dict[int, list[int]] | None
+    reading: ProgramReading
 
 
 class Programs:
@@ -51,7 +62,7 @@ class Programs:
         self._listened: tuple[float, dict[int, list[int]]] = (-math.inf, {})
         self._connected: tuple[float, dict[int, int]] = (-math.inf, {})
         self._daemon: Identity | None = None
-        self._well: dict[object, tuple[object, float, ProgramReading]] = {}
+        self._well: dict[str, _Well] = {}
         self._trees: dict[str, Mapping[Identity, Stat]] = {}
 
     @property
@@ -73,29 +84,35 @@ class Programs:
             self._starts.clear()
             self._since.clear()
             self._well.clear()
+        group, name = readable(str(row["group"]))[:MOST_NAME], readable(str(row["name"]))[:MOST_NAME]
+        full = name if group == name else f"{group}:{name}"
+        if len(self._since) >= MOST_FOLLOWED and full not in self._since:
+            self.keep(())
         child = self._child(int(row["pid"]), daemon)
-        living = self._tree(child)
-        stands = (row, conf, known, list(living), self._listening(now))
-        well = self._well.get((row["group"], row["name"]))
-        if well is not None and well[0] == stands and now < well[1]:
-            return self._gone_on(well[2], living, now)
-        reading = self._look(row, conf, known, child, living, now)
-        is_known = child is not None and self._ports.get(reading.name, _NEVER)[0] == child.identity
+        living = self._trees[full] = self._tree(child)
+        stands, well = (row, conf, known, list(living)), self._well.get(full)
+        if well is not None and well.stands == stands and self._is_still(well, now):
+            return self._gone_on(well.reading, living, now)
+        reading, is_wanting = self._look(full, row, conf, known, child, living, now)
+        identity, ports, looked_at = self._ports.get(full, _NEVER)
+        is_known = child is not None and identity == child.identity
         if is_known and reading.state == "RUNNING" and not (reading.starts or reading.port_held or reading.spawnerr):
-            self._well[row["group"], row["name"]] = (stands, now + LISTENS_AGAIN_S, reading)
+            until = (now if ports else looked_at) + LISTENS_AGAIN_S
+            self._well[full] = _Well(stands, until, self._listening(now) if is_wanting else None, reading)
         return reading
+
+    def _is_still(self, well: _Well, now: float) -> bool:
+        return now < well.until and (well.listening is None or well.listening == self._listening(now))
 
     def keep(self, programs: Collection[ProgramReading]) -> None:
         """Forget all others: a conf that was read anew may have fewer."""
         names = {program.name for program in programs}
-        self._well = {raw: well for raw, well in self._well.items() if well[2].name in names}
-        for followed in (self._starts, self._since, self._ports, self._trees):
+        for followed in (self._starts, self._since, self._ports, self._trees, self._well):
             for gone in followed.keys() - names:
                 del followed[gone]
 
     def _gone_on(self, reading: ProgramReading, living: Mapping[Identity, Stat], now: float) -> ProgramReading:
         """What changes of a program that is well while Supervisor, its processes and who listens are as they were."""
-        self._trees[reading.name] = living
         return reading._replace(
             age_s=self._proc.age_s(reading.identity) if reading.identity else reading.age_s,
             rss_bytes=_rss_of(living),
@@ -106,19 +123,18 @@ class Programs:
 
     def _look(
         self,
+        full: str,
         row: Mapping[str, Any],
         conf: SupervisorConf,
         known: Mapping[str, tuple[int, ...]],
         child: Stat | None,
         living: Mapping[Identity, Stat],
         now: float,
-    ) -> ProgramReading:
-        group, name = readable(str(row["group"]))[:MOST_NAME], readable(str(row["name"]))[:MOST_NAME]
-        full = name if group == name else f"{group}:{name}"
+    ) -> tuple[ProgramReading, bool]:
+        """(all of it, whether it matters who else listens)."""
         state = readable(str(row["statename"]))[:32]
         identity = child.identity if child else None
         age_s = self._proc.age_s(identity) if identity else max(0.0, clock.wall() - float(row["start"]))
-        self._trees[full] = living
         tree = list(living)
         section = conf.program(full)
         startsecs = section.startsecs if section else 1.0
@@ -126,7 +142,7 @@ class Programs:
         ports = self._listens(full, identity, tree, age_s > startsecs + LISTENS_AFTER_S, now) or known.get(full, ())
         wanted = ports or (ports_of(section.command) if section and "%(process_num" not in section.command else ())
         spawnerr = readable(str(row.get("spawnerr") or ""))[:MOST_TOLD]
-        return ProgramReading(
+        reading = ProgramReading(
             name=full,
             state=state,
             identity=identity,
@@ -142,6 +158,7 @@ class Programs:
             port_held=self._held(wanted, tree, now) if state in _WANTING else None,
             hint=self._hint(spawnerr, section) if spawnerr and section else "",
         )
+        return reading, bool(wanted)
 
     def _child(self, pid: int, daemon: Identity) -> Stat | None:
         """The process, if it is the daemon's own child: a daemon may be a user's, and could name any pid."""
