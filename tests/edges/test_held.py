@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -202,6 +203,26 @@ def test_who_lives_is_told_without_as_well(
     assert [held.is_alive(dies), held.is_alive(lives)] == [False, True]
     first.communicate()
     assert not held.is_alive(dies)
+    held.let_go()
+
+
+def test_a_look_that_has_no_memory_left_keeps_no_descriptor(
+    child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, lives, before = HeldProc(), PROC.identify(child.pid), descriptors()
+    assert lives is not None
+
+    def exhausted(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", exhausted)
+        for _ in range(3):
+            with pytest.raises(OSError, match="memory"):
+                held.is_alive(lives)
+    assert descriptors() == before
+    assert held.is_alive(lives)
+    held.let_go()
     held.let_go()
 
 

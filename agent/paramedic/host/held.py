@@ -50,7 +50,9 @@ class HeldProc(Proc):
         return last[1]
 
     def is_alive(self, identity: Identity) -> bool:
-        """As Proc.is_alive; a process without a pidfd is looked up."""
+        """As Proc.is_alive, but that one lives whose first thread has ended and others have not. A process without a
+        pidfd is looked up.
+        """
         self._asked_of.add(identity)
         held = self._lives.get(identity)
         if held is None:
@@ -63,13 +65,16 @@ class HeldProc(Proc):
         if len(self._fds) + len(self._lives) < self._most and self.root == "/proc":
             with contextlib.suppress(OSError):
                 fd = os.pidfd_open(identity.pid) if identity.pid > 0 else None
-        is_alive = super().is_alive(identity)
+        is_alive = False
+        try:
+            is_alive = super().is_alive(identity)
+        finally:
+            if fd is not None and not is_alive:
+                os.close(fd)
         if fd is not None and is_alive:
             ends = select.poll()
             ends.register(fd, select.POLLIN)
             self._lives[identity] = fd, ends
-        elif fd is not None:
-            os.close(fd)
         return is_alive
 
     def children(self, pid: int) -> list[int]:
@@ -91,13 +96,16 @@ class HeldProc(Proc):
     def let_go(self) -> None:
         """After a look."""
         self._close_all_but(self._asked)
-        for identity in self._lives.keys() - self._asked_of:
-            os.close(self._lives.pop(identity)[0])
+        self._let_go_of(self._lives.keys() - self._asked_of)
         self._asked_of.clear()
         if len(self._stats) > len(self._fds):
             self._stats = {pid: last for pid, last in self._stats.items() if f"{pid}/stat" in self._fds}
         self._asked.clear()
         self._up = None
+
+    def _let_go_of(self, identities: Set[Identity]) -> None:
+        for identity in tuple(identities):
+            os.close(self._lives.pop(identity)[0])
 
     def _close_all_but(self, names: Set[str]) -> None:
         for name in self._fds.keys() - names:
@@ -113,14 +121,15 @@ class HeldProc(Proc):
 
     def _opened(self, name: str) -> bytes | None:
         """By its name, and held from now on."""
-        if len(self._fds) >= self._most:
+        if len(self._fds) + len(self._lives) >= self._most:
             return super()._bytes(name)
         try:
             fd = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._most = len(self._fds) // 2
+                self._most = (len(self._fds) + len(self._lives)) // 2
                 self._close_all_but(set())
+                self._let_go_of(self._lives.keys())
             return super()._bytes(name)
         self._fds[name] = fd
         return self._read(name, fd) or super()._bytes(name)
