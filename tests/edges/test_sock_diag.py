@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ import pytest
 from harness.waiting import wait_for
 from paramedic.host import inet, sock_diag, unix_diag
 from paramedic.host.proc import Proc
+from paramedic.host.unix_diag import Listener
+from paramedic.model.readings import PathKind
+from paramedic.model.stack import SocketEntry
+from paramedic.model.supervision import SocketReading
+from paramedic.sense.sockets import SocketSensor
 
 LONG = "a-socket-with-a-name-that-takes-some-room-in-an-answer-of-the-kernel"
 
@@ -20,7 +26,7 @@ LONG = "a-socket-with-a-name-that-takes-some-room-in-an-answer-of-the-kernel"
 def listening(folder: Path, count: int, stem: str = LONG) -> Iterator[list[str]]:
     """So many Unix sockets that listen, by their paths."""
     with contextlib.ExitStack() as stack:
-        paths = [f"{folder}/{stem}{number}"[-107:] for number in range(count)]
+        paths = [f"{folder}/{stem}{number}" for number in range(count)]
         for path in paths:
             server = stack.enter_context(socket.socket(socket.AF_UNIX))
             server.bind(path)
@@ -29,9 +35,10 @@ def listening(folder: Path, count: int, stem: str = LONG) -> Iterator[list[str]]
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder() -> Iterator[Path]:
     """With a short name: a path of a socket has 107 bytes."""
-    return tmp_path_factory.mktemp("s")
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
 
 
 def names() -> set[str]:
@@ -70,6 +77,22 @@ def test_who_waits_in_a_queue_is_another_answer(folder: Path) -> None:
         before = {one.name: one.waiting for one in unix_diag.listeners()}[paths[0]]
         client.connect(paths[0])
         assert {one.name: one.waiting for one in unix_diag.listeners()}[paths[0]] == before + 1
+
+
+def test_a_server_that_starts_between_two_looks_is_not_said_to_have_no_path(folder: Path) -> None:
+    """It is seen to listen, so its path is looked at once more."""
+    path = f"{folder}/starts.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+
+        def starts(inode: int) -> Sequence[Listener]:
+            assert inode == 0, "nothing stood there"
+            server.bind(path)
+            server.listen()
+            return unix_diag.listeners()
+
+        found = SocketSensor(SocketEntry("app", path), Proc()).read(None, starts)
+        assert isinstance(found, SocketReading)
+        assert (found.path.kind, found.path.inode) == (PathKind.SOCKET, found.listening_inode)
 
 
 def test_what_the_kernel_refuses_is_an_error_and_the_next_question_is_answered() -> None:

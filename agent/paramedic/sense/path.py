@@ -54,6 +54,15 @@ def named(path: str, seen: Sequence[Listener]) -> list[Listener]:
     ]
 
 
+def looked_again(path: str | None, at: PathReading, seen: Sequence[Listener]) -> PathReading:
+    """What stands there, looked at once more where nobody listens on it: a server that starts between the two looks
+    listens before its socket stands there. Raises OSError.
+    """
+    if path is None or at.inode in [one.file_inode for one in seen]:
+        return at
+    return files.look(path)
+
+
 def kept_inode(path: str | None) -> int | None:
     """The inode of the kept link of the socket at `path`."""
     if path is None:

@@ -34,6 +34,7 @@ class SocketSensor:
         """
         path = files.look(self.entry.path)
         seen = listeners(path.inode)
+        path = at.looked_again(self.entry.path, path, seen)
         stands = (path, known, seen, at.kept_inode(self.entry.path), at.folder_of(self.entry.path))
         if self._well is not None and self._well[0] == stands and self._still_serves(self._well[1], now):
             return self._well[1]

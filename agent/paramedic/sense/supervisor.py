@@ -101,6 +101,7 @@ class SupervisorSensor:
         except (OSError, ConfUnreadable) as error:
             return Unreadable(readable(f"cannot read {self.entry.conf}: {error}"))
         seen = listeners()
+        path = at.looked_again(conf.socket, path, seen)
         if not self._daemons and conf.socket and at.named(conf.socket, seen):
             rows = self._find(walk, now) or rows
             seen = without_strangers(seen, conf, path, self._holders, self.entry.user)
