@@ -72,8 +72,9 @@ class Daemon:
         self._broken = ""
         self._must_reload = False
         third_s = (systemd.watchdog_s() or math.inf) / 3
-        self._interval_s, self._beat_s = min(settings.interval_s, third_s), min(BEAT_S, third_s)
+        self._interval_s, self._beat_s = min(settings.interval_s, third_s), min(BEAT_S, third_s / 2)
         self._had_news, self._beats_at = True, 0.0
+        self._beat_told: object = None
         self._planned: object = None
         self._forgot_at = float("-inf")
 
@@ -183,16 +184,17 @@ class Daemon:
         """A sign of life to systemd with what is seen, while all helper threads live: at once where there is news,
         every ten seconds while all is well.
         """
-        mind, now = passed.thought.mind, clock.monotonic()
-        has_news = bool(mind.rules or mind.incidents or passed.stance.orders.pause)
-        if not (has_news or self._had_news) and now < self._beats_at:
+        mind, pause, now = passed.thought.mind, passed.stance.orders.pause, clock.monotonic()
+        told = (passed.facts.told, self.cycle.rulebook.errors, self.cycle.journal.troubles, pause)
+        has_news = bool(mind.rules or mind.incidents)
+        if told == self._beat_told and not (has_news or self._had_news) and now < self._beats_at:
             return
         silent = self._silent_hearts()
         if silent:
             log.error("no sign of life to systemd, which will start the agent anew: %s", ", ".join(silent))
             return
         systemd.notify(WATCHDOG=1, STATUS=sentence(self.cycle, passed))
-        self._had_news, self._beats_at = has_news, now + self._beat_s
+        self._had_news, self._beat_told, self._beats_at = has_news, told, now + self._beat_s
 
     def _watch(self, passed: Passed) -> None:
         """Watch the paths, the processes and the memory stalls of this pass, and what a person may change."""

@@ -111,6 +111,10 @@ def test_while_all_is_well_a_sign_of_life_comes_every_ten_seconds_and_at_once_wi
     assert signs()[0].startswith("STATUS=paused until ")
     orders.resume(state)
     assert [signs(), signs()] == [["STATUS=all well"], []], "that it goes on is news"
+    made.cycle.rulebook.errors = ("p.yaml:1:1: cannot read it",)
+    assert [signs(), signs()] == [["STATUS=changed policies are not used"], []]
+    made.cycle.rulebook.errors = ()
+    assert [signs(), signs()] == [["STATUS=all well"], []]
     made._try_pass()
     made.cycle.run_pass, whole = _broken, made.cycle.run_pass  # type: ignore[method-assign]
     made._try_pass()
