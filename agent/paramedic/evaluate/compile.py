@@ -212,7 +212,7 @@ def _beside(path: str, compare: Callable[[float, float], bool], other: str, fact
         mine, theirs = found.fields.get(path), found.fields.get(other)
         if mine is None or isinstance(mine, Unknown | str) or theirs is None or isinstance(theirs, Unknown | str):
             return None
-        return compare(mine, factor * theirs)
+        return compare(mine, theirs if factor == 1.0 else factor * theirs)
 
     return test
 

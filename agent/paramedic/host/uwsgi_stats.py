@@ -57,7 +57,10 @@ def _ask(address: str, deadline_s: float, last: bytes | bytearray = b"") -> tupl
     data = bytearray()
     client, through = _connect(address, until)
     try:
-        while (part := _part(client, until)) and (data := data + part) != last:
+        while part := _part(client, until):
+            data += part
+            if data == last:
+                break
             if len(data) > MAX_BYTES:
                 raise ValueError("the answer is too large")
     finally:
