@@ -54,28 +54,25 @@ def _read(link: socket.socket, last: Sequence[bytes]) -> Sequence[bytes]:
 
 def _is_end(datagram: bytes) -> bool:
     """Whether the kernel says in it that it was all; raises OSError where it says what went wrong."""
-    for kind, body in _messages(datagram):
+    at, last = 0, len(datagram) - _HEADER.size
+    while at <= last:
+        length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
         if kind == _ERROR:
-            code = -struct.unpack_from("=i", body)[0]
+            code = -struct.unpack_from("=i", datagram, at + _HEADER.size)[0]
             raise OSError(code, os.strerror(code))
         if kind == _DONE:
             return True
+        at += (max(length, _HEADER.size) + 3) & ~3
     return False
 
 
 def bodies(datagrams: Iterable[bytes]) -> Iterator[bytes]:
     """Of every message that tells of a socket."""
     for datagram in datagrams:
-        for kind, body in _messages(datagram):
+        at, last = 0, len(datagram) - _HEADER.size
+        while at <= last:
+            length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
             if kind == _DONE:
                 return
-            yield body
-
-
-def _messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
-    """(kind, body) of each."""
-    at = 0
-    while at + _HEADER.size <= len(datagram):
-        length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
-        yield kind, datagram[at + _HEADER.size : at + length]
-        at += (max(length, _HEADER.size) + 3) & ~3
+            yield datagram[at + _HEADER.size : at + length]
+            at += (max(length, _HEADER.size) + 3) & ~3
