@@ -222,8 +222,8 @@ def test_doctor_gives_advice_apart_from_the_findings_and_the_exit_code_stays(lon
     assert document["healthy"] is True
     lines = {one["option"]: one["line"] for one in document["advice"]}
     assert lines == {
-        "touch-reload": f"touch-reload = {stack.folder}/srv/reload",
-        "touch-chain-reload": f"touch-chain-reload = {stack.folder}/srv/reload",
+        "touch-reload": "touch-reload = /var/lib/web/reload",
+        "touch-chain-reload": "touch-chain-reload = /var/lib/web/reload",
         "worker-reload-mercy": "worker-reload-mercy = 30",
         "safe-pidfile": f"safe-pidfile = {stack.folder}/tmp/uwsgi.pid",
     }

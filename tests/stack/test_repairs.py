@@ -68,7 +68,7 @@ def first_action(stack: EmbeddedStack) -> dict[str, Any]:
 
 def test_one_program_is_restarted_with_its_connections_counted_and_its_memory_told(stack: EmbeddedStack) -> None:
     daemon = stack.start_supervisord()
-    stack.add_policies(FAT)
+    stack.add_policies(FAT.replace("do:", "for: 1s\n    do:"))  # by then its launch is recorded
     before = identity(stack)
     with socket.create_connection(("127.0.0.1", stack.daphne_port)):
         stack.start_agent()
