@@ -54,25 +54,28 @@ def _read(link: socket.socket, last: Sequence[bytes]) -> Sequence[bytes]:
 
 def _is_end(datagram: bytes) -> bool:
     """Whether the kernel says in it that it was all; raises OSError where it says what went wrong."""
-    at, last = 0, len(datagram) - _HEADER.size
-    while at <= last:
-        length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
+    for kind, begins, _ in _messages(datagram):
         if kind == _ERROR:
-            code = -struct.unpack_from("=i", datagram, at + _HEADER.size)[0]
+            code = -struct.unpack_from("=i", datagram, begins)[0]
             raise OSError(code, os.strerror(code))
         if kind == _DONE:
             return True
-        at += (max(length, _HEADER.size) + 3) & ~3
     return False
 
 
 def bodies(datagrams: Iterable[bytes]) -> Iterator[bytes]:
     """Of every message that tells of a socket."""
     for datagram in datagrams:
-        at, last = 0, len(datagram) - _HEADER.size
-        while at <= last:
-            length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
+        for kind, begins, ends in _messages(datagram):
             if kind == _DONE:
                 return
-            yield datagram[at + _HEADER.size : at + length]
-            at += (max(length, _HEADER.size) + 3) & ~3
+            yield datagram[begins:ends]
+
+
+def _messages(datagram: bytes) -> Iterator[tuple[int, int, int]]:
+    """(kind, where its body begins, where it ends) of each."""
+    at, last = 0, len(datagram) - _HEADER.size
+    while at <= last:
+        length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
+        yield kind, at + _HEADER.size, at + length
+        at += (max(length, _HEADER.size) + 3) & ~3
