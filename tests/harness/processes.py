@@ -13,16 +13,17 @@ MARK = "PARAMEDIC_HARNESS"
 
 def marked(mark: str) -> list[int]:
     """Living processes that inherited this mark: ours, and whatever they started."""
-    wanted = f"{MARK}={mark}".encode()
+    wanted, own = f"{MARK}={mark}".encode(), str(os.getpid())
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid() and state(int(folder.name)) not in ("", "Z"):
+    for name in os.listdir("/proc"):
+        if name.isdigit() and name != own:
             try:
-                environ = (folder / "environ").read_bytes()
+                with open(f"/proc/{name}/environ", "rb") as file:  # empty for a zombie
+                    environ = file.read()
             except OSError:
                 continue
-            if wanted in environ.split(b"\0"):
-                found.append(int(folder.name))
+            if wanted in environ and wanted in environ.split(b"\0"):
+                found.append(int(name))
     return sorted(found)
 
 
