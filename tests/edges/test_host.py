@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import socket
 import subprocess
@@ -11,12 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paramedic.host import files, folders, lock, recipe
 from paramedic.host.commands import run
+from paramedic.host.launch import BECOME, attempt
 from paramedic.host.pidfd import Unproven, end_all, open_proven
 from paramedic.host.proc import Proc
 from paramedic.host.supervisor_rpc import RpcFailure, ask, results
@@ -308,7 +311,7 @@ def test_a_launched_daemon_is_nobodys_child_and_has_the_recipes_world(tmp_path: 
         (sys.executable, "-c", script), str(tmp_path), os.geteuid(), os.getegid(), (), {"A": "b"}, 0o027, {}, None
     )
     recipe.save(path, here)
-    done = run((sys.executable, "-I", "-m", "paramedic.host.launch", "--detach", path), 10, {})
+    done = run((*BECOME, "--detach", path), 10, {})
     assert done.code == 0, done.output
     until = time.monotonic() + 10
     while not (tmp_path / "out").exists() or not (tmp_path / "out").read_text():
@@ -330,9 +333,68 @@ def test_a_launched_daemon_is_nobodys_child_and_has_the_recipes_world(tmp_path: 
 def test_a_recipe_that_cannot_be_run_says_why(tmp_path: Path) -> None:
     path = str(tmp_path / "r" / "x.json")
     recipe.save(path, recipe.Recipe(("/no/such/python",), "/", os.geteuid(), os.getegid(), (), {}, 0, {}, None))
-    done = run((sys.executable, "-I", "-m", "paramedic.host.launch", "--detach", path), 10, {})
+    done = run((*BECOME, "--detach", path), 10, {})
     assert done.code == 1
     assert "cannot launch: [Errno 2] No such file or directory" in done.last_line
+
+
+def test_what_is_no_whole_recipe_of_ours_is_not_launched(tmp_path: Path) -> None:
+    path = tmp_path / "r" / "x.json"
+    out = tmp_path / "out"
+    here = recipe.Recipe(("/bin/touch", str(out)), "/", os.geteuid(), os.getegid(), (), {}, 0o022, {}, None)
+    recipe.save(str(path), here)
+    whole = path.read_text()
+
+    def is_refused(at: Path = path) -> bool:
+        done = run((*BECOME, "--detach", str(at)), 10, {})
+        return (done.code, done.last_line) == (1, "cannot launch: the recipe cannot be read") and not out.exists()
+
+    for damaged in (
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        "{}",
+        whole.replace('"env"', '"e"'),
+        whole.replace("/bin/touch", "")[:-9],
+    ):
+        path.write_text(damaged)
+        assert is_refused(), damaged
+    path.write_text(whole.replace(json.dumps(list(here.argv)), "[]"))
+    assert is_refused(), "nothing to run"
+    path.write_text(whole)
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    assert is_refused(link)
+    assert is_refused(pipe)
+    assert is_refused(tmp_path)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+        assert is_refused(), "somebody else's says what root is to run"
+        os.chown(path, 0, 0)
+    assert run((*BECOME, "--detach", str(path)), 10, {}).code == 0
+    until = time.monotonic() + 10
+    while not out.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_program_that_is_tried_gets_its_own_stdin_world_and_answer() -> None:
+    code = (
+        "import os,resource,sys; os.write(3, sys.stdin.buffer.read()); "
+        "print(os.getcwd(), os.environ['A'], oct(os.umask(0)), resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    given = "".join(chr(number) for number in range(1, 300)).encode() * 100
+    argv = (sys.executable, "-I", "-S", "-c", code)
+    limits = {"RLIMIT_NOFILE": (77, 88), "RLIMIT_NOBODY_KNOWS": (1, 1)}
+    here = recipe.Recipe(argv, "/tmp", os.geteuid(), os.getegid(), (), {"A": "b\udcff"}, 0o027, limits, None)
+    done = attempt(here, 20, given)
+    assert (done.code, done.answer) == (0, given.decode())
+    assert done.output.startswith("/tmp b") and done.output.rstrip().endswith("0o27 (77, 88)"), done.output
+    done = attempt(replace(here, cwd="/no/such"), 20)
+    assert (done.code, done.last_line) == (1, f"cannot run {sys.executable} in /no/such: No such file or directory")
 
 
 def test_an_answer_is_waited_for_no_longer_than_the_deadline_in_all(tmp_path: Path) -> None:

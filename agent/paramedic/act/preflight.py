@@ -12,7 +12,7 @@ from pathlib import Path
 
 from paramedic.act.imported import is_unchanged, note
 from paramedic.act.job import Job, Refused
-from paramedic.host import clock, launch, recipe
+from paramedic.host import become, clock, launch, recipe
 from paramedic.host.commands import Person, Result
 from paramedic.host.proc import Proc
 from paramedic.host.recipe import Recipe
@@ -146,7 +146,7 @@ def _import_command(conf: UwsgiConf, place: _Place) -> tuple[str, ...] | None:
     python = _python(conf, place)
     if python is None or not (conf.module or conf.wsgi_file):
         return None
-    names = (conf.module or "", conf.wsgi_file or "", conf.callable, str(launch.TRIED_FD))
+    names = (conf.module or "", conf.wsgi_file or "", conf.callable, str(become.TRIED_FD))
     return (python, "-c", _SCRIPT, *names, *conf.pythonpath)
 
 

@@ -1,0 +1,146 @@
+"""A program of its own: `become.py [--detach] RECIPE` becomes the program of a recorded recipe, in its place or, with
+--detach, in a session that nobody holds; `become.py --try` that of the recipe in the first line of stdin, the rest of
+which is the program's own.
+
+Started by `launch`, outside the agent's cgroup and sandbox where systemd is, so that the agent's end and limits never
+reach the daemon. Standard library only, and little of it: before every daemon that is started again, and before every
+notice, it runs where memory may be short.
+"""
+
+import json
+import os
+import resource
+import stat
+import sys
+from contextlib import suppress
+
+TRIED_FD = 3
+MOST_RECIPE = 16 << 20
+
+
+class Damaged(Exception):
+    """A recipe that cannot be read, or is not one of ours."""
+
+
+class Plan:
+    """What a recipe (host/recipe.py) says of the process to become; raises Damaged where it says nothing whole."""
+
+    def __init__(self, text: bytes) -> None:
+        try:
+            said = json.loads(text)
+            self.argv = [str(word) for word in said["argv"]]
+            self.env = {str(name): str(value) for name, value in said["env"].items()}
+            self.cwd, self.umask = str(said["cwd"]), int(said["umask"])
+            self.uid, self.gid = int(said["uid"]), int(said["gid"])
+            self.groups = [int(group) for group in said["groups"]]
+            self.limits = [(str(name), (int(soft), int(hard))) for name, (soft, hard) in said["limits"].items()]
+            self.output = said.get("output")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise Damaged from error
+        if not self.argv:
+            raise Damaged
+
+
+def recorded(path: str) -> Plan:
+    """The plan at `path`, which must be a regular file of ours: it says what root is to run. Raises Damaged."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size > MOST_RECIPE:
+                raise Damaged
+            return Plan(file.read())
+    except OSError as error:
+        raise Damaged from error
+
+
+def main(words: list[str]) -> int:
+    """Become it; 1 and a sentence where that fails."""
+    try:
+        if words == ["--try"]:
+            return _try()
+        plan = recorded(words[-1] if words else "")
+        if "--detach" in words:
+            return _detach(plan)
+        _silence()
+        _become(plan)
+    except Damaged:
+        return _failed("cannot launch: the recipe cannot be read")
+    return 0
+
+
+def _try() -> int:
+    with open(0, "rb", closefd=False) as given:
+        line = given.readline(MOST_RECIPE)
+    os.lseek(0, len(line), os.SEEK_SET)
+    os.dup2(1, TRIED_FD)
+    os.dup2(2, 1)
+    plan = Plan(line)
+    try:
+        _become(plan)
+    except OSError as error:
+        return _failed(f"cannot run {plan.argv[0]} in {plan.cwd}: {error.strerror}")
+    return 0
+
+
+def _detach(plan: Plan) -> int:
+    """A grandchild becomes it; exec(2) closes its end of the pipe, and what comes through that is why it could not."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        os.close(reader)
+        try:
+            _silence()
+            _become(plan)
+        except (OSError, ValueError, OverflowError) as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        failure = file.read().decode()
+    return _failed(f"cannot launch: {failure}") if failure else 0
+
+
+def _failed(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+def _silence() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(null, stream)
+    if null > 2:
+        os.close(null)
+
+
+def _become(plan: Plan) -> None:
+    """Returns only by raising OSError."""
+    for name, limit in plan.limits:
+        with suppress(AttributeError, ValueError, OSError):
+            resource.setrlimit(getattr(resource, name), limit)
+    if os.geteuid() == 0:
+        os.setgroups(plan.groups)
+        os.setgid(plan.gid)
+        os.setuid(plan.uid)
+    if plan.output is not None:
+        _write_to(plan.output)
+    os.chdir(plan.cwd)
+    os.umask(plan.umask)
+    os.execve(plan.argv[0], plan.argv, plan.env)  # noqa: S606 - there is no shell to want
+
+
+def _write_to(output: str) -> None:
+    """Its output into the file it wrote to before; opened as its own user, so that a link leads nowhere new."""
+    with suppress(OSError):
+        file = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK)
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            os.dup2(file, 1)
+            os.dup2(file, 2)
+        os.close(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
