@@ -67,6 +67,13 @@ class Terminal:
         """The screen as one text."""
         return "\n".join(self.rows())
 
+    def await_seen(self, what: str, look: Callable[[], object]) -> None:
+        """Wait until it shows so; what it shows instead is told."""
+        try:
+            wait_for(what, look)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.text()}\n{self.written[-1000:]!r}") from late
+
     def ended(self, deadline_s: float = 10.0) -> int:
         """Its exit code, once it has left."""
 

@@ -221,34 +221,34 @@ def test_it_draws_sorts_resizes_scrolls_pauses_helps_and_quits(terminal: Termina
 
     for key, head in (("r", "RSS"), ("p", "PSS"), ("u", "USS")):
         terminal.type(key)
-        wait_for(f"sorted by {head}", partial(is_sorted_by, head.lower()))
+        terminal.await_seen(f"sorted by {head}", partial(is_sorted_by, head.lower()))
         assert sizes(head) == sorted(sizes(head), reverse=True)
         assert sizes(head)[0] > sizes(head)[-1] + 20, "the worker that leaks is first"
     terminal.type("i")
-    wait_for("sorted by id", lambda: column(terminal, "ID") == ["1", "2", "3", "4"])
+    terminal.await_seen("sorted by id", lambda: column(terminal, "ID") == ["1", "2", "3", "4"])
 
     assert lone_stack.status(lone_stack.uwsgi_port, "/leak/40") == 200
     served = sum(worker["requests"] for worker in lone_stack.workers())
-    wait_for("the request is counted", lambda: sum(map(int, column(terminal, "REQUESTS"))) >= served)
+    terminal.await_seen("the request is counted", lambda: sum(map(int, column(terminal, "REQUESTS"))) >= served)
 
     terminal.type(" ")
-    wait_for("paused", lambda: terminal.rows()[-1].startswith("PAUSED"))
+    terminal.await_seen("paused", lambda: terminal.rows()[-1].startswith("PAUSED"))
     terminal.type(" ")
-    wait_for("goes on", lambda: terminal.rows()[-1].startswith("by id"))
+    terminal.await_seen("goes on", lambda: terminal.rows()[-1].startswith("by id"))
 
     terminal.resize(12, 60)
-    wait_for("redrawn in the small terminal", lambda: terminal.rows()[-1].startswith("by id"))
+    terminal.await_seen("redrawn in the small terminal", lambda: terminal.rows()[-1].startswith("by id"))
     assert "HARAKIRI" not in terminal.text()
     assert all(len(row) < 60 for row in terminal.rows())
     terminal.type("\x1b[6~\x1b[6~\x1b[6~")
-    wait_for("Daphne is scrolled into sight", lambda: "daphne" in terminal.text())
+    terminal.await_seen("Daphne is scrolled into sight", lambda: "daphne" in terminal.text())
     terminal.resize(40, 160)
-    wait_for("redrawn in the large one", lambda: "HARAKIRI" in terminal.text())
+    terminal.await_seen("redrawn in the large one", lambda: "HARAKIRI" in terminal.text())
 
     terminal.type("h")
-    wait_for("help", lambda: "sort by PSS" in terminal.text())
+    terminal.await_seen("help", lambda: "sort by PSS" in terminal.text())
     terminal.type("h")
-    wait_for("no more help", lambda: "sort by PSS" not in terminal.text())
+    terminal.await_seen("no more help", lambda: "sort by PSS" not in terminal.text())
     leaves_well(terminal, "q")
 
 
@@ -276,7 +276,7 @@ def test_keys_work_while_a_server_hangs(terminal: Terminal, lone_stack: Embedded
     master = int(lone_stack.stats()["pid"])
     os.kill(master, signal.SIGSTOP)
     try:
-        wait_for("the hung master is told", lambda: "gave no answer within" in terminal.text())
+        terminal.await_seen("the hung master is told", lambda: "gave no answer within" in terminal.text())
         terminal.type("q")
         assert terminal.ended(1.5) == 0
     finally:
