@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -368,17 +368,44 @@ def test_what_is_no_whole_recipe_of_ours_is_not_launched(tmp_path: Path) -> None
     link.symlink_to(path)
     os.mkfifo(pipe)
     assert is_refused(link)
+    assert recipe.load(str(link)) is None, "the agent sees it before it stops anything"
     assert is_refused(pipe)
     assert is_refused(tmp_path)
     if os.geteuid() == 0:
         os.chown(path, 65534, 65534)
         assert is_refused(), "somebody else's says what root is to run"
+        assert recipe.load(str(path)) is None
         os.chown(path, 0, 0)
     assert run((*BECOME, "--detach", str(path)), 10, {}).code == 0
     until = time.monotonic() + 10
     while not out.exists():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("asked", [BECOME, (sys.executable, "-I", "-m", "paramedic.host.launch")])
+def test_what_cannot_be_begun_is_never_told_as_begun(tmp_path: Path, asked: tuple[str, ...]) -> None:
+    """The second way is how an agent of before an upgrade asks while it still runs."""
+    path = str(tmp_path / "r" / "x.json")
+    here = recipe.Recipe(("/bin/true",), "/", os.geteuid(), os.getegid(), (), {}, 0o022, {}, None)
+    large = {f"A{number}": "x" * 100_000 for number in range(15)}
+    for wrong in (
+        replace(here, argv=("/no/such/program",)),
+        replace(here, argv=("/bin/true", "a\0b")),
+        replace(here, cwd="/no/such"),
+        replace(here, env=large, limits={"RLIMIT_AS": (8 << 20, 8 << 20)}),
+    ):
+        recipe.save(path, wrong)
+        done = run((*asked, "--detach", path), 10, {})
+        assert done.code == 1
+        assert done.last_line.startswith("cannot launch: ") and done.last_line != "cannot launch: "
+        given = json.dumps(asdict(wrong)).encode() + b"\n"
+        assert run((*asked, "--try"), 10, {}, "/", given, answers=True).code == 1
+    recipe.save(path, here)
+    assert run((*asked, "--detach", path), 10, {}).code == 0
+    given = json.dumps(asdict(replace(here, argv=("/bin/echo", "1")))).encode() + b"\n"
+    done = run((*asked, "--try"), 10, {}, "/", given, answers=True)
+    assert (done.code, done.output) == (0, "1\n")
 
 
 def test_a_program_that_is_tried_gets_its_own_stdin_world_and_answer() -> None:

@@ -7,6 +7,7 @@ it stands in the page.
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import time
@@ -138,7 +139,7 @@ def _stands() -> Iterator[tuple[str, str]]:
 
 
 def write() -> None:
-    """Write the page."""
+    """Write the page, whole at once: another run may read it."""
     before = dict(_stands())
     lines = []
     for name, read in ROWS.items():
@@ -150,7 +151,9 @@ def write() -> None:
             lines.append(f"| {name} | {cells[0]} | `{cells[1]}` | {cells[2]} |")
         elif old:
             lines.append(old)
-    PAGE.write_text(HEAD + "\n".join(lines) + "\n" + FOOT)
+    fresh = PAGE.with_name(f".{PAGE.name}.{os.getpid()}")
+    fresh.write_text(HEAD + "\n".join(lines) + "\n" + FOOT)
+    fresh.replace(PAGE)
 
 
 if __name__ == "__main__":

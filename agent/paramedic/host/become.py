@@ -27,54 +27,48 @@ class Plan:
 
     def __init__(self, text: bytes) -> None:
         try:
-            said = json.loads(text)
-            self.argv = [str(word) for word in said["argv"]]
-            self.env = {str(name): str(value) for name, value in said["env"].items()}
-            self.cwd, self.umask = str(said["cwd"]), int(said["umask"])
-            self.uid, self.gid = int(said["uid"]), int(said["gid"])
+            said = json.loads(text.decode("utf-8"))
+            self.argv, self.cwd = [_word(word) for word in said["argv"]], _word(said["cwd"])
+            self.env = {_word(name): _word(value) for name, value in said["env"].items()}
+            self.uid, self.gid, self.umask = int(said["uid"]), int(said["gid"]), int(said["umask"])
             self.groups = [int(group) for group in said["groups"]]
-            self.limits = [(str(name), (int(soft), int(hard))) for name, (soft, hard) in said["limits"].items()]
-            self.output = said.get("output")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self.limits = [(_word(name), (int(soft), int(hard))) for name, (soft, hard) in said["limits"].items()]
+            self.output = None if said.get("output") is None else _word(said["output"])
+        except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Damaged from error
         if not self.argv:
             raise Damaged
 
 
-def recorded(path: str) -> Plan:
-    """The plan at `path`, which must be a regular file of ours: it says what root is to run. Raises Damaged."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size > MOST_RECIPE:
-                raise Damaged
-            return Plan(file.read())
-    except OSError as error:
-        raise Damaged from error
+def _word(said: object) -> str:
+    if not isinstance(said, str):
+        raise TypeError
+    return said
+
+
+def recorded(path: str) -> bytes:
+    """The text of the recipe at `path`, which must be a regular file of ours and no link: it says what root is to run.
+
+    Raises OSError, or Damaged for what is none.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size > MOST_RECIPE:
+            raise Damaged
+        return file.read()
 
 
 def main(words: list[str]) -> int:
     """Become it; 1 and a sentence where that fails."""
+    is_tried = words == ["--try"]
     try:
-        if words == ["--try"]:
-            return _try()
-        plan = recorded(words[-1] if words else "")
-        if "--detach" in words:
-            return _detach(plan)
-        _silence()
-        _become(plan)
-    except Damaged:
+        plan = Plan(_given() if is_tried else recorded(words[-1] if words else ""))
+    except (Damaged, OSError):
         return _failed("cannot launch: the recipe cannot be read")
-    return 0
-
-
-def _try() -> int:
-    with open(0, "rb", closefd=False) as given:
-        line = given.readline(MOST_RECIPE)
-    os.lseek(0, len(line), os.SEEK_SET)
-    os.dup2(1, TRIED_FD)
-    os.dup2(2, 1)
-    plan = Plan(line)
+    if "--detach" in words:
+        return _detach(plan)
+    if not is_tried:
+        _silence()
     try:
         _become(plan)
     except OSError as error:
@@ -82,19 +76,29 @@ def _try() -> int:
     return 0
 
 
+def _given() -> bytes:
+    """The recipe in the first line of stdin; the rest is the program's own, and stdout is its answer from now on."""
+    with open(0, "rb", closefd=False) as given:
+        line = given.readline()
+    os.lseek(0, len(line), os.SEEK_SET)
+    os.dup2(1, TRIED_FD)
+    os.dup2(2, 1)
+    return line
+
+
 def _detach(plan: Plan) -> int:
     """A grandchild becomes it; exec(2) closes its end of the pipe, and what comes through that is why it could not."""
     reader, writer = os.pipe()
     if os.fork() == 0:
-        os.setsid()
-        if os.fork() != 0:
-            os._exit(0)
-        os.close(reader)
         try:
+            os.setsid()
+            if os.fork() != 0:
+                os._exit(0)
+            os.close(reader)
             _silence()
             _become(plan)
-        except (OSError, ValueError, OverflowError) as error:
-            os.write(writer, str(error).encode())
+        except Exception as error:  # noqa: BLE001  there is nobody else to say it
+            os.write(writer, (str(error) or type(error).__name__).encode())
         finally:
             os._exit(1)
     os.close(writer)

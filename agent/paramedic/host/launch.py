@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from paramedic.host import systemd
+from paramedic.host import become, systemd
 from paramedic.host.commands import Result, run
 from paramedic.host.failpoint import reached
 from paramedic.host.recipe import Recipe, options_of
@@ -82,3 +82,7 @@ def as_ourselves(argv: tuple[str, ...]) -> Recipe:
 def is_foreground(argv: tuple[str, ...]) -> bool:
     """Whether supervisord was told to stay in the foreground."""
     return any(name in ("-n", "--nodaemon") for name, _ in options_of(argv) or ())
+
+
+if __name__ == "__main__":
+    sys.exit(become.main(sys.argv[1:]))  # an agent of before an upgrade, which still runs, asks for it here

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from paramedic.host import clock, files, folders, systemd, texts
+from paramedic.host import become, clock, files, folders, systemd, texts
 from paramedic.host.commands import Person
 from paramedic.host.digest import sha256
 from paramedic.host.proc import Proc
@@ -24,7 +24,6 @@ from paramedic.host.writers import writable_by_others
 from paramedic.model.readings import USER_HZ, Identity
 
 MOST_BYTES = 1 << 20
-MOST_RECIPE = 16 << 20
 FLAGS = ("-c", "--configuration")
 MODULE = "supervisor.supervisord"
 # supervisor/options.py, ServerOptions: the command line of supervisord.
@@ -207,10 +206,8 @@ def save(path: str, recipe: Recipe) -> None:
 def load(path: str) -> Recipe | None:
     """The recorded recipe, None without one or with one that is damaged or not ours: it says what root is to run."""
     try:
-        if os.lstat(path).st_uid != os.geteuid():
-            return None
-        return made_of(json.loads(texts.read_text(path, MOST_RECIPE)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return made_of(json.loads(become.recorded(path).decode("utf-8")))
+    except (OSError, become.Damaged, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
