@@ -204,9 +204,11 @@ def save(path: str, recipe: Recipe) -> None:
 
 
 def load(path: str) -> Recipe | None:
-    """The recorded recipe, None without one or with one that is damaged or not ours: it says what root is to run."""
+    """The recorded recipe, None without one, or with one that the launch would refuse: not ours, or damaged."""
     try:
-        return made_of(json.loads(become.recorded(path).decode("utf-8")))
+        text = become.recorded(path)
+        become.Plan(text)
+        return made_of(json.loads(text))
     except (OSError, become.Damaged, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
