@@ -112,7 +112,7 @@ check: $(VENV)/.installed
 	@$(BIN)/mypy
 	@PYTHONPATH=agent $(BIN)/lint-imports
 
-test: check $(OLDER) $(BUILT)  ## Every check and every test that this machine can run (12 minutes on two cores)
+test: check $(OLDER) $(BUILT)  ## Every check and every test that this machine can run (about a quarter of an hour on two cores)
 	@$(BIN)/python -m pytest -n 5 --dist load --maxschedchunk 1 --ignore tests/system
 
 build/wheels/.downloaded: locks/run.txt locks/build.txt $(VENV)/.locked
